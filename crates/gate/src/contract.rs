@@ -1,0 +1,62 @@
+//! The contract: the declared columns a row must fit.
+//!
+//! A contract is what a `CREATE STREAMING TABLE t (…)` declares, or what discovery found. It holds
+//! types, nullability and the key; the promises beyond that are [`crate::GateExpectation`]s.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+
+use crate::coerce::CoercionOptions;
+
+/// One declared column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContractColumn {
+    /// Its name; compared with the names of incoming columns without regard to case.
+    pub name: String,
+    /// The Arrow type that every value must coerce to.
+    pub data_type: DataType,
+    /// Whether NULL is allowed.
+    pub nullable: bool,
+}
+
+impl ContractColumn {
+    /// A column from its parts.
+    pub fn new(name: impl Into<String>, data_type: DataType, nullable: bool) -> Self {
+        Self { name: name.into(), data_type, nullable }
+    }
+}
+
+/// The declared columns, the key, and how text is to be read.
+#[derive(Debug, Clone, Default)]
+pub struct Contract {
+    /// The columns in the order of the table.
+    pub columns: Vec<ContractColumn>,
+    /// Positions in `columns` of the key; empty where the table has none.
+    pub key: Vec<usize>,
+    /// How text becomes values.
+    pub coercion: CoercionOptions,
+}
+
+impl Contract {
+    /// The schema of good rows: names, types and nullability as declared.
+    pub fn schema(&self) -> SchemaRef {
+        self.schema_with(|column| column.nullable)
+    }
+
+    /// The schema that expectations are evaluated on: as [`Contract::schema`], but every column may
+    /// be NULL, because rows that break `NOT NULL` are judged too. Compile predicates against this
+    /// one, or the optimiser may take `NOT NULL` for granted.
+    pub fn judging_schema(&self) -> SchemaRef {
+        self.schema_with(|_| true)
+    }
+
+    fn schema_with(&self, nullable: impl Fn(&ContractColumn) -> bool) -> SchemaRef {
+        let fields: Vec<Field> = self
+            .columns
+            .iter()
+            .map(|column| Field::new(&column.name, column.data_type.clone(), nullable(column)))
+            .collect();
+        Arc::new(Schema::new(fields))
+    }
+}
