@@ -7,7 +7,9 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum StoreError {
     /// The setting is neither a path, nor a SQLite or PostgreSQL URL.
-    #[error("`{url}` is no store: {reason}; expected a path, `sqlite:<path>`, or `postgres://user@host/database`")]
+    #[error(
+        "`{url}` is no store: {reason}; expected a path, `sqlite:<path>`, or `postgres://user@host/database`"
+    )]
     Url {
         /// The setting as written, with its password hidden.
         url: String,
@@ -23,7 +25,9 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// The database did not open.
-    #[error("cannot open Tidegate's records in `{url}`: {source}; check that it can be reached and written to, or set `store` in tidegate.toml")]
+    #[error(
+        "cannot open Tidegate's records in `{url}`: {source}; check that it can be reached and written to, or set `store` in tidegate.toml"
+    )]
     Open {
         /// The database, with its password hidden.
         url: String,
@@ -31,7 +35,9 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// The tables could not be brought to the shape this version needs.
-    #[error("cannot bring the records in `{url}` up to date: {source}; a newer Tidegate may have written them")]
+    #[error(
+        "cannot bring the records in `{url}` up to date: {source}; a newer Tidegate may have written them"
+    )]
     Migrate {
         /// The database, with its password hidden.
         url: String,
@@ -61,7 +67,9 @@ pub enum StoreError {
         matches: Vec<String>,
     },
     /// A stored word is not one this version knows.
-    #[error("column `{column}` of Tidegate's records holds `{value}`; expected {expected}. A newer Tidegate may have written it")]
+    #[error(
+        "column `{column}` of Tidegate's records holds `{value}`; expected {expected}. A newer Tidegate may have written it"
+    )]
     Unreadable {
         /// The column.
         column: &'static str,

@@ -27,27 +27,19 @@ impl Reader<'_> {
     }
 
     pub(crate) fn text(&self, column: &str) -> Result<String, StoreError> {
-        self.row
-            .try_get(column)
-            .map_err(|error| self.failed(error))
+        self.row.try_get(column).map_err(|error| self.failed(error))
     }
 
     pub(crate) fn optional_text(&self, column: &str) -> Result<Option<String>, StoreError> {
-        self.row
-            .try_get(column)
-            .map_err(|error| self.failed(error))
+        self.row.try_get(column).map_err(|error| self.failed(error))
     }
 
     pub(crate) fn integer(&self, column: &str) -> Result<i64, StoreError> {
-        self.row
-            .try_get(column)
-            .map_err(|error| self.failed(error))
+        self.row.try_get(column).map_err(|error| self.failed(error))
     }
 
     pub(crate) fn optional_integer(&self, column: &str) -> Result<Option<i64>, StoreError> {
-        self.row
-            .try_get(column)
-            .map_err(|error| self.failed(error))
+        self.row.try_get(column).map_err(|error| self.failed(error))
     }
 
     pub(crate) fn count(&self, column: &str) -> Result<u64, StoreError> {
@@ -55,9 +47,7 @@ impl Reader<'_> {
     }
 
     pub(crate) fn float(&self, column: &str) -> Result<f64, StoreError> {
-        self.row
-            .try_get(column)
-            .map_err(|error| self.failed(error))
+        self.row.try_get(column).map_err(|error| self.failed(error))
     }
 
     pub(crate) fn json(&self, column: &'static str) -> Result<Value, StoreError> {

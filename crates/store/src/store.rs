@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, Executor, SqlSafeStr};
+use sqlx::{AnyConnection, AnyPool, Connection, Executor, SqlSafeStr};
 
 use crate::url::Place;
 use crate::{StoreError, StoreUrl, Surroundings};
@@ -77,11 +77,12 @@ impl Store {
 
 fn make_folder(url: &StoreUrl) -> Result<(), StoreError> {
     match url.file().and_then(std::path::Path::parent) {
-        Some(folder) if !folder.as_os_str().is_empty() => std::fs::create_dir_all(folder)
-            .map_err(|source| StoreError::Folder {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            std::fs::create_dir_all(folder).map_err(|source| StoreError::Folder {
                 path: folder.to_owned(),
                 source,
-            }),
+            })
+        }
         _ => Ok(()),
     }
 }
@@ -93,18 +94,20 @@ async fn connect(url: &StoreUrl) -> Result<AnyPool, sqlx::Error> {
     match url.0 {
         // One connection: SQLite has one writer anyhow, and a memory database one owner.
         Place::File(_) | Place::Memory => {
-            AnyPoolOptions::new()
+            let pool = AnyPoolOptions::new()
                 .max_connections(1)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
-                .after_connect(|connection, _| {
-                    Box::pin(async move { connection.execute(SQLITE_SETTINGS).await.map(|_| ()) })
-                })
                 .connect_with(options)
-                .await
+                .await?;
+            // Not in `after_connect`: the pool would try a broken file again for half a minute.
+            pool.execute(SQLITE_SETTINGS).await?;
+            Ok(pool)
         }
         Place::Postgres(_) => {
+            // The pool would knock for ten seconds at a door where nobody lives.
+            AnyConnection::connect_with(&options).await?.close().await?;
             AnyPoolOptions::new()
                 .max_connections(4)
                 .acquire_timeout(Duration::from_secs(10))
@@ -142,7 +145,13 @@ fn migrator() -> Migrator {
         .iter()
         .map(|(version, name, sql)| {
             let name = Cow::Borrowed(*name);
-            Migration::new(*version, name, MigrationType::Simple, sql.into_sql_str(), false)
+            Migration::new(
+                *version,
+                name,
+                MigrationType::Simple,
+                sql.into_sql_str(),
+                false,
+            )
         })
         .collect();
     let mut migrator = Migrator::with_migrations(migrations);

@@ -169,13 +169,22 @@ mod tests {
         check("sqlite:records.db", "/shop/records.db");
         check("sqlite:///var/records.db", "/var/records.db");
         check("sqlite::memory:", "sqlite::memory:");
-        check("postgres://ann:secret@db/shop", "postgres://ann:***@db/shop");
+        check(
+            "postgres://ann:secret@db/shop",
+            "postgres://ann:***@db/shop",
+        );
         check(
             "postgresql://db/shop?user=ann&password=secret&sslmode=require",
             "postgresql://db/shop?user=ann&password=***&sslmode=require",
         );
-        check("mysql://a:b@c/d", "error: `mysql://a:***@c/d` is no store: `mysql` databases");
-        check("sqlite:", "error: `sqlite:` is no store: the path is missing");
+        check(
+            "mysql://a:b@c/d",
+            "error: `mysql://a:***@c/d` is no store: `mysql` databases",
+        );
+        check(
+            "sqlite:",
+            "error: `sqlite:` is no store: the path is missing",
+        );
         check(" ", "error: `` is no store: it is empty");
     }
 
