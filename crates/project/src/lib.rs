@@ -1,1 +1,28 @@
-//! Placeholder.
+//! A project folder, read into a checked [`Project`] with diagnostics that point into its files.
+//!
+//! This room reads files and runs nothing: it parses the settings (`tidegate.toml`, or
+//! `spark-pipeline.yml` of a Spark Declarative Pipelines project) and the SQL of the tables, puts
+//! names in place of text, and finds every mistake that can be found without planning a query.
+//! Planning, types and columns of queries are left to `tidegate-engine`, which reports through the
+//! same [`Diagnostic`] and [`Place`].
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod codes;
+pub mod diagnostic;
+mod graph;
+pub mod limits;
+mod model;
+mod names;
+mod nearest;
+mod project;
+mod settings;
+mod source;
+
+pub use diagnostic::{Diagnostic, RenderStyle, Severity};
+pub use graph::{Edge, Graph};
+pub use limits::{QuarantineLimit, QuarantineLimits};
+pub use model::*;
+pub use names::{QUARANTINE_SUFFIX, TableName};
+pub use project::Project;
+pub use settings::{Alerts, Settings, TIDEGATE_FILE};
+pub use source::{FileId, LineColumn, Place, SourceFile, SourceMap};
