@@ -1,0 +1,223 @@
+//! Cuts a text source into blocks: each ends at a newline and carries a look-ahead behind it, into
+//! which its last record may reach. Sequential and bounded in memory: a line longer than the row
+//! limit is cut to just over the limit here, and the rest is read past.
+
+use arrow::buffer::Buffer;
+
+use crate::encoding::TextReader;
+use crate::error::{ConnectError, Result};
+use crate::views::PADDING;
+
+/// A block of UTF-8 text (its validity is for the decoder to check).
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    /// The block's own text, the look-ahead, and [`PADDING`] zero bytes.
+    pub data: Buffer,
+    /// Where the block's own text ends; behind a newline, or at the end of the source.
+    pub own: usize,
+    /// Where the look-ahead ends.
+    pub end: usize,
+    /// Nothing follows `end`.
+    pub last: bool,
+    /// The source broke at `end`: what follows the last newline is part of a row.
+    pub cut: bool,
+    /// Lines that were read past before the block's text (preamble and header).
+    pub lines_before: u64,
+    /// Bytes of text the block stands for (more than `own` if a long line was cut).
+    pub bytes: u64,
+}
+
+impl Block {
+    /// A block of its own, for text that is in memory.
+    pub(crate) fn whole(mut text: Vec<u8>) -> Self {
+        let own = text.len();
+        text.resize(own + PADDING, 0);
+        let data = Buffer::from_vec(text);
+        Self {
+            data,
+            own,
+            end: own,
+            last: true,
+            cut: false,
+            lines_before: 0,
+            bytes: own as u64,
+        }
+    }
+}
+
+/// How to cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cutting {
+    /// Bytes of a block.
+    pub block: usize,
+    /// Bytes of look-ahead.
+    pub ahead: usize,
+    /// The longest row; longer lines are cut to one byte more.
+    pub limit: usize,
+    /// The byte that ends a line.
+    pub newline: u8,
+}
+
+/// The blocks of a text, in order.
+pub(crate) struct Blocks {
+    reader: TextReader,
+    cutting: Cutting,
+    carry: Vec<u8>,
+    ended: bool,
+    error: Option<ConnectError>,
+    lines_before: u64,
+}
+
+impl Blocks {
+    /// Cuts `reader`'s text from its current position on.
+    pub(crate) fn new(reader: TextReader, cutting: Cutting) -> Self {
+        Self {
+            reader,
+            cutting,
+            carry: Vec::new(),
+            ended: false,
+            error: None,
+            lines_before: 0,
+        }
+    }
+
+    /// Reads past the first `bytes` of text; the lines in them are counted to the next block.
+    pub(crate) fn skip(&mut self, mut bytes: usize) {
+        while bytes > 0 {
+            if self.carry.is_empty() {
+                if self.ended {
+                    return;
+                }
+                let mut text = Vec::new();
+                self.fill(&mut text, bytes.min(1 << 20));
+                self.carry = text;
+            }
+            let count = bytes.min(self.carry.len());
+            self.lines_before +=
+                memchr::memchr_iter(self.cutting.newline, &self.carry[..count]).count() as u64;
+            self.carry.drain(..count);
+            bytes -= count;
+        }
+    }
+
+    fn fill(&mut self, data: &mut Vec<u8>, wanted: usize) {
+        if self.ended {
+            return;
+        }
+        match self.reader.fill(data, wanted) {
+            Ok(ended) => self.ended = ended,
+            Err(error) => {
+                self.ended = true;
+                self.error = Some(error);
+            }
+        }
+    }
+
+    /// The next block; `None` at the end.
+    pub(crate) fn next_block(&mut self) -> Option<Result<Block>> {
+        let Cutting {
+            block,
+            ahead,
+            limit,
+            newline,
+        } = self.cutting;
+        let mut data = Vec::with_capacity(block + ahead + PADDING + 1);
+        data.append(&mut self.carry);
+        let goal = block + ahead;
+        if data.len() < goal {
+            let wanted = goal - data.len();
+            self.fill(&mut data, wanted);
+        }
+        if data.is_empty() {
+            return self.error.take().map(Err);
+        }
+        let mut dropped = 0;
+        let own = loop {
+            if self.ended && data.len() <= block {
+                break data.len();
+            }
+            let head = data.len().min(block);
+            if let Some(at) = memchr::memrchr(newline, &data[..head]) {
+                break at + 1;
+            }
+            if let Some(at) = memchr::memchr(newline, &data[head..]) {
+                let own = head + at + 1;
+                if data.len() < own + ahead {
+                    let wanted = own + ahead - data.len();
+                    self.fill(&mut data, wanted);
+                }
+                break own;
+            }
+            if self.ended {
+                break data.len();
+            }
+            if data.len() > limit {
+                dropped = self.drop_line(&mut data);
+                break data.len();
+            }
+            let wanted = block.max(4096);
+            self.fill(&mut data, wanted);
+        };
+        Some(Ok(self.close(data, own, dropped)))
+    }
+
+    /// Cuts the one, too long line that `data` is, and reads past the rest of it; what follows is
+    /// carried on. Tells how many bytes were left out.
+    fn drop_line(&mut self, data: &mut Vec<u8>) -> u64 {
+        let keep = self.cutting.limit + 1;
+        let mut dropped = (data.len() - keep) as u64;
+        data.truncate(keep);
+        let mut scratch = Vec::new();
+        while !self.ended {
+            scratch.clear();
+            self.fill(&mut scratch, 1 << 20);
+            if let Some(at) = memchr::memchr(self.cutting.newline, &scratch) {
+                data.push(self.cutting.newline);
+                self.carry = scratch.split_off(at + 1);
+                return dropped + at as u64;
+            }
+            dropped += scratch.len() as u64;
+        }
+        dropped
+    }
+
+    fn close(&mut self, mut data: Vec<u8>, own: usize, dropped: u64) -> Block {
+        let end = data.len();
+        if own < end {
+            self.carry = data[own..].to_vec();
+        }
+        data.resize(end + PADDING, 0);
+        Block {
+            data: Buffer::from_vec(data),
+            own,
+            end,
+            last: self.ended && (own < end || self.carry.is_empty()),
+            cut: self.ended && self.error.is_some(),
+            lines_before: std::mem::take(&mut self.lines_before),
+            bytes: own as u64 + dropped,
+        }
+    }
+}
+
+/// The rows' places in a block whose bytes are not valid UTF-8: the ranges `from..to` of bytes that
+/// are wrong, in order. Empty, at the speed of memory, for a block that is right.
+pub(crate) fn invalid_ranges(text: &[u8], offset: usize) -> Vec<(usize, usize)> {
+    let mut ranges = Vec::new();
+    let mut rest = text;
+    let mut base = offset;
+    while simdutf8::basic::from_utf8(rest).is_err() {
+        let Err(error) = simdutf8::compat::from_utf8(rest) else {
+            break;
+        };
+        let bad = error.valid_up_to();
+        let length = error.error_len().unwrap_or(rest.len() - bad).max(1);
+        ranges.push((base + bad, base + bad + length));
+        // On to the next line: one wrong byte spoils its line anyway.
+        let after = bad + length;
+        let next =
+            memchr::memchr2(b'\n', b'\r', &rest[after..]).map_or(rest.len(), |at| after + at);
+        base += next;
+        rest = &rest[next..];
+    }
+    ranges
+}
