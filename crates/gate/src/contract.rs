@@ -23,7 +23,11 @@ pub struct ContractColumn {
 impl ContractColumn {
     /// A column from its parts.
     pub fn new(name: impl Into<String>, data_type: DataType, nullable: bool) -> Self {
-        Self { name: name.into(), data_type, nullable }
+        Self {
+            name: name.into(),
+            data_type,
+            nullable,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What happened to how many rows, and for which reasons.
 //!
 //! Counts of batches are merged in any order; the sum is what a run reports and what
-//! [`crate::QuarantineLimits`] are held against.
+//! [`crate::evaluate_limits`] are held against.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -3,7 +3,6 @@
 //! A bad *row* is never an error here: it is a verdict. These errors mean that the gate was set up
 //! wrongly or that the machine failed under it.
 
-use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 /// The gate's result.
@@ -23,15 +22,23 @@ pub enum GateError {
         /// What would have been accepted.
         expected: String,
     },
-    /// A contract names a column type that the gate cannot make.
-    #[error("column `{column}` is declared {data_type}, which the gate cannot coerce to; {help}")]
-    ContractType {
+    /// A key of a type that has no equality.
+    #[error(
+        "key column `{column}` is declared {type_name}: only numbers, text, dates, times, BOOLEAN and BINARY can be a key"
+    )]
+    KeyType {
         /// The declared column.
         column: String,
-        /// Its Arrow type.
-        data_type: DataType,
-        /// What to do instead.
-        help: &'static str,
+        /// Its type.
+        type_name: String,
+    },
+    /// The keys of existing rows cannot be compared with those of new ones.
+    #[error("the existing rows' key column `{column}` does not have the declared type: {message}")]
+    KeyConversion {
+        /// The key column.
+        column: String,
+        /// What is wrong with the first such value.
+        message: String,
     },
     /// A contract or an expectation points at a column that is not there.
     #[error("{what} refers to column number {index}, but the contract has {columns} columns")]
@@ -62,7 +69,9 @@ pub enum GateError {
         what: &'static str,
     },
     /// `split` was called before `admit_keys` although the contract has a key.
-    #[error("the rows of `{0}` cannot be split before their keys were admitted: call `admit_keys` first, in the order of the rows")]
+    #[error(
+        "the rows of `{0}` cannot be split before their keys were admitted: call `admit_keys` first, in the order of the rows"
+    )]
     KeysNotAdmitted(String),
     /// An existing batch lacks a key column.
     #[error("the existing rows have no column `{0}`, which is part of the key")]
@@ -78,7 +87,9 @@ pub enum GateError {
         source: crate::PredicateError,
     },
     /// The key index could not use its temporary folder.
-    #[error("the key index could not {action} its temporary file in `{folder}`: {source}; free some space there or give the run more memory")]
+    #[error(
+        "the key index could not {action} its temporary file in `{folder}`: {source}; free some space there or give the run more memory"
+    )]
     Spill {
         /// What it tried.
         action: &'static str,

@@ -7,19 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{BooleanArray, RecordBatch};
-
-/// What becomes of a row that breaks a promise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum OnViolation {
-    /// The row is kept, and counted.
-    Keep,
-    /// The row is dropped, and counted.
-    DropRow,
-    /// The update stops and commits nothing.
-    FailUpdate,
-    /// The row goes to the quarantine.
-    Quarantine,
-}
+use tidegate_project::OnViolation;
 
 /// Why a predicate could not be evaluated on a batch.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -32,7 +20,9 @@ pub struct PredicateError {
 impl PredicateError {
     /// An error with this message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into() }
+        Self {
+            message: message.into(),
+        }
     }
 }
 

@@ -69,5 +69,9 @@ pub(crate) fn reason_fields() -> Fields {
 
 /// The item field of `reasons`.
 pub(crate) fn reason_item() -> Arc<Field> {
-    Arc::new(Field::new("element", DataType::Struct(reason_fields()), false))
+    Arc::new(Field::new(
+        "element",
+        DataType::Struct(reason_fields()),
+        false,
+    ))
 }
