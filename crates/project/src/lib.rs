@@ -7,22 +7,27 @@
 //! same [`Diagnostic`] and [`Place`].
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod check;
 pub mod codes;
 pub mod diagnostic;
 mod graph;
 pub mod limits;
+mod load;
 mod model;
 mod names;
 mod nearest;
 mod project;
 mod settings;
 mod source;
+mod sql;
 
 pub use diagnostic::{Diagnostic, RenderStyle, Severity};
 pub use graph::{Edge, Graph};
 pub use limits::{QuarantineLimit, QuarantineLimits};
+pub use load::{Loaded, Loader};
 pub use model::*;
 pub use names::{QUARANTINE_SUFFIX, TableName};
 pub use project::Project;
 pub use settings::{Alerts, Settings, TIDEGATE_FILE};
 pub use source::{FileId, LineColumn, Place, SourceFile, SourceMap};
+pub use sql::{fuzz_parse, parse_expression, parse_query};

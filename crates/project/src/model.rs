@@ -292,6 +292,8 @@ pub struct Query {
     pub place: Place,
     /// What it reads, in the order of the bindings.
     pub relations: Vec<Relation>,
+    /// Its calls of `window(…)` and `session_window(…)`.
+    pub windows: Vec<Place>,
 }
 
 impl Query {

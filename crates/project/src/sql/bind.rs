@@ -1,0 +1,577 @@
+//! Tables in a query's tree become bindings.
+//!
+//! Every table that is not a common table expression in scope is replaced by `__r0`, `__r1`, … with
+//! an alias, and becomes a [`Relation`]. A common table expression hides a table of its name from
+//! its own declaration on, and not before: `WITH t AS (SELECT * FROM t) SELECT * FROM t` reads the
+//! table once.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart,
+    Spanned, TableAlias, TableFactor, VisitMut, VisitorMut,
+};
+
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::model::{AsOf, Expression, Opt, Query, Relation, RelationTarget};
+use crate::source::Place;
+
+use super::cursor::too_many_parts;
+use super::decorate::{Decoration, Decorations};
+use super::query::text_of;
+use super::tokens::token_place;
+use super::{Context, Parsed};
+
+/// Formats that can stand before a path in back-ticks.
+const PATH_FORMATS: &[&str] = &[
+    "csv",
+    "tsv",
+    "json",
+    "jsonl",
+    "parquet",
+    "avro",
+    "excel",
+    "xlsx",
+    "xls",
+    "ods",
+    "text",
+    "delta",
+    "orc",
+    "xml",
+    "binaryfile",
+];
+
+/// Takes the tables out of a tree.
+pub(super) fn bind(
+    context: &Context<'_>,
+    mut ast: ast::Query,
+    decorations: Decorations,
+    place: Place,
+) -> Result<Query, Vec<Diagnostic>> {
+    let mut binder = Binder {
+        context,
+        decorations,
+        query_place: place,
+        scope: Vec::new(),
+        frames: Vec::new(),
+        relations: Vec::new(),
+        qualified: Vec::new(),
+        windows: Vec::new(),
+        diagnostics: Vec::new(),
+    };
+    let _: ControlFlow<()> = ast.visit(&mut binder);
+    if !binder.diagnostics.is_empty() {
+        return Err(binder.diagnostics);
+    }
+    if !binder.qualified.is_empty() {
+        let mut shortener = Shortener(binder.qualified);
+        let _: ControlFlow<()> = ast.visit(&mut shortener);
+    }
+    Ok(Query {
+        ast,
+        text: text_of(context, place),
+        place,
+        relations: binder.relations,
+        windows: binder.windows,
+    })
+}
+
+/// What [`Binder`] puts back when it leaves a query.
+struct Frame {
+    with: Option<ast::With>,
+    scope_before: usize,
+}
+
+struct Binder<'c> {
+    context: &'c Context<'c>,
+    decorations: Decorations,
+    query_place: Place,
+    /// The common table expressions that can be seen here, in lower case.
+    scope: Vec<String>,
+    frames: Vec<Frame>,
+    relations: Vec<Relation>,
+    /// Names of relations that were written with dots, to shorten what refers to them.
+    qualified: Vec<Vec<String>>,
+    windows: Vec<Place>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl VisitorMut for Binder<'_> {
+    type Break = ();
+
+    /// Visits the common table expressions one after the other, each seeing those before it, and
+    /// keeps them out of the way of the visitor.
+    fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
+        let scope_before = self.scope.len();
+        let mut with = query.with.take();
+        if let Some(with) = &mut with {
+            for cte in &mut with.cte_tables {
+                let name = cte.alias.name.value.to_lowercase();
+                if with.recursive {
+                    self.scope.push(name);
+                    let _ = cte.query.visit(self);
+                } else {
+                    let _ = cte.query.visit(self);
+                    self.scope.push(name);
+                }
+            }
+        }
+        self.frames.push(Frame { with, scope_before });
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
+        if let Some(frame) = self.frames.pop() {
+            query.with = frame.with;
+            self.scope.truncate(frame.scope_before);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let Err(diagnostic) = self.bind_factor(factor) {
+            self.diagnostics.push(*diagnostic);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        if let Some(into) = &select.into {
+            let place = self.place(into.name.span());
+            self.refuse(
+                "SELECT … INTO makes a table of its own",
+                place,
+                "a table is made by `CREATE … AS SELECT …`",
+            );
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_statement(&mut self, statement: &mut ast::Statement) -> ControlFlow<()> {
+        let place = self.place(statement.span());
+        self.refuse(
+            "a query only reads",
+            place,
+            "rows get into a table by its own query, or by `CREATE FLOW … AS INSERT INTO …`",
+        );
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expression
+            && let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
+            && ["window", "session_window"]
+                .iter()
+                .any(|window| name.value.eq_ignore_ascii_case(window))
+        {
+            let place = self.place(name.span);
+            self.windows.push(place);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Binder<'_> {
+    fn place(&self, span: sqlparser::tokenizer::Span) -> Place {
+        match span.start.line {
+            0 => self.query_place,
+            _ => token_place(self.context, span),
+        }
+    }
+
+    fn refuse(&mut self, message: &str, place: Place, help: &str) {
+        let diagnostic = Diagnostic::error(codes::REFUSED_QUERY, message);
+        self.diagnostics
+            .push(diagnostic.at(place, "not in a query").help(help));
+    }
+
+    fn bind_factor(&mut self, factor: &mut TableFactor) -> Parsed<()> {
+        let TableFactor::Table {
+            name,
+            alias,
+            args,
+            with_hints,
+            version,
+            ..
+        } = factor
+        else {
+            return Ok(());
+        };
+        let Some(parts) = identifiers(name) else {
+            return Ok(());
+        };
+        let Some(last) = parts.last().cloned() else {
+            return Ok(());
+        };
+        let decoration = parts
+            .first()
+            .and_then(|first| self.decorations.remove(&first.span.start));
+        let decoration = decoration.unwrap_or_else(|| Decoration {
+            streaming: false,
+            as_of: None,
+            watermark: None,
+            place: self.place(name.span()),
+        });
+        if !with_hints.is_empty() || version.is_some() {
+            self.refuse(
+                "a table takes no such options in a query",
+                decoration.place,
+                "name the table alone",
+            );
+            return Ok(());
+        }
+        let target = match args {
+            Some(args) => self.function(&parts, &args.args, &decoration)?,
+            None => self.table(&parts, &decoration)?,
+        };
+        let Some(target) = target else {
+            return Ok(());
+        };
+        if parts.len() > 1 && alias.is_none() && matches!(target, RelationTarget::Table { .. }) {
+            let lower = parts.iter().map(|part| part.value.to_lowercase());
+            self.qualified.push(lower.collect());
+        }
+        let binding = format!("__r{}", self.relations.len());
+        let span = last.span;
+        alias.get_or_insert(TableAlias {
+            explicit: true,
+            name: last,
+            columns: Vec::new(),
+            at: None,
+        });
+        *args = None;
+        *name = ObjectName(vec![ObjectNamePart::Identifier(Ident::with_span(
+            span, &binding,
+        ))]);
+        self.relations.push(Relation {
+            binding,
+            target,
+            streaming: decoration.streaming,
+            watermark: decoration.watermark,
+            place: decoration.place,
+        });
+        Ok(())
+    }
+
+    /// A table, or files by a path in back-ticks; `None` for a common table expression.
+    fn table(
+        &mut self,
+        parts: &[Ident],
+        decoration: &Decoration,
+    ) -> Parsed<Option<RelationTarget>> {
+        let as_of = decoration.as_of.clone();
+        if let [format, path] = parts
+            && path.quote_style.is_some()
+            && PATH_FORMATS
+                .iter()
+                .any(|known| format.value.eq_ignore_ascii_case(known))
+        {
+            let format = format.value.to_ascii_lowercase();
+            if as_of.is_some() && format != "delta" {
+                self.refuse(
+                    "only Delta tables have versions",
+                    decoration.place,
+                    "leave the version away",
+                );
+            }
+            return Ok(Some(RelationTarget::Files {
+                path: path.value.clone(),
+                format: Some(format),
+                options: BTreeMap::new(),
+                as_of,
+            }));
+        }
+        if let [name] = parts
+            && self.scope.contains(&name.value.to_lowercase())
+        {
+            if decoration.streaming || as_of.is_some() || decoration.watermark.is_some() {
+                let message = format!(
+                    "`{}` is a query of this `WITH`, and not a table",
+                    name.value
+                );
+                let help =
+                    "write STREAM, versions and WATERMARK beside the table, inside of the `WITH`";
+                self.refuse(&message, decoration.place, help);
+            }
+            return Ok(None);
+        }
+        let written: Vec<String> = parts.iter().map(|part| part.value.clone()).collect();
+        match self.context.namespace.resolve(&written) {
+            Some(name) => Ok(Some(RelationTarget::Table { name, as_of })),
+            None => Err(Box::new(too_many_parts(decoration.place))),
+        }
+    }
+
+    /// `read_files(…)` and `cloud_files(…)`; `None` for another function, which is the engine's.
+    fn function(
+        &mut self,
+        parts: &[Ident],
+        arguments: &[FunctionArg],
+        decoration: &Decoration,
+    ) -> Parsed<Option<RelationTarget>> {
+        let is = |known: &str| matches!(parts, [name] if name.value.eq_ignore_ascii_case(known));
+        if decoration.as_of.is_some() {
+            self.refuse(
+                "only tables have versions",
+                decoration.place,
+                "leave the version away",
+            );
+        }
+        if is("read_files") {
+            return self.read_files(arguments, decoration).map(Some);
+        }
+        if is("cloud_files") {
+            return self.cloud_files(arguments, decoration).map(Some);
+        }
+        if decoration.streaming || decoration.watermark.is_some() {
+            let name: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
+            let message = format!("`{}` cannot be read as a stream", name.join("."));
+            self.refuse(
+                &message,
+                decoration.place,
+                "STREAM takes a table or read_files('folder', …)",
+            );
+        }
+        Ok(None)
+    }
+
+    fn read_files(
+        &mut self,
+        arguments: &[FunctionArg],
+        decoration: &Decoration,
+    ) -> Parsed<RelationTarget> {
+        let mut reader = FileOptions::default();
+        for argument in arguments {
+            match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) if reader.path.is_none() => {
+                    reader.path = Some(self.constant(value)?);
+                }
+                FunctionArg::Named {
+                    name,
+                    arg: FunctionArgExpr::Expr(value),
+                    ..
+                } => {
+                    let value = self.constant(value)?;
+                    let place = self.place(name.span);
+                    reader.add(&name.value, value, place)?;
+                }
+                other => {
+                    let place = self.place(other.span());
+                    let diagnostic = Diagnostic::error(
+                        codes::BAD_OPTION,
+                        "read_files takes a path, and then options as `name => value`",
+                    );
+                    return Err(Box::new(
+                        diagnostic.at(place, "neither the path nor an option"),
+                    ));
+                }
+            }
+        }
+        reader.finish(decoration)
+    }
+
+    /// `cloud_files('path', 'format', map('key', 'value', …))`, the older form.
+    fn cloud_files(
+        &mut self,
+        arguments: &[FunctionArg],
+        decoration: &Decoration,
+    ) -> Parsed<RelationTarget> {
+        let mut reader = FileOptions::default();
+        for (at, argument) in arguments.iter().enumerate() {
+            match (at, argument) {
+                (0, FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) => {
+                    reader.path = Some(self.constant(value)?);
+                }
+                (1, FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) => {
+                    reader.format = Some(self.constant(value)?.value.to_lowercase());
+                }
+                (2, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(map)))) => {
+                    self.map_options(map, &mut reader)?;
+                }
+                _ => {
+                    let place = self.place(argument.span());
+                    let diagnostic = Diagnostic::error(
+                        codes::BAD_OPTION,
+                        "cloud_files takes a path, a format, and `map('option', 'value', …)`",
+                    );
+                    return Err(Box::new(diagnostic.at(place, "none of these")));
+                }
+            }
+        }
+        reader.finish(decoration)
+    }
+
+    fn map_options(&mut self, map: &ast::Function, reader: &mut FileOptions) -> Parsed<()> {
+        let FunctionArguments::List(list) = &map.args else {
+            return Ok(());
+        };
+        let mut values = Vec::new();
+        for argument in &list.args {
+            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = argument {
+                values.push(self.constant(value)?);
+            }
+        }
+        for pair in values.chunks(2) {
+            if let [key, value] = pair {
+                let name = key.value.trim_start_matches("cloudFiles.");
+                reader.add(name, value.clone(), key.place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A string, a number or a boolean.
+    fn constant(&self, expression: &Expr) -> Parsed<Opt> {
+        let place = self.place(expression.span());
+        let (negative, expression) = match expression {
+            Expr::UnaryOp {
+                op: ast::UnaryOperator::Minus,
+                expr,
+            } => (true, expr.as_ref()),
+            other => (false, other),
+        };
+        let value = match expression {
+            Expr::Value(value) => match &value.value {
+                ast::Value::SingleQuotedString(text) if !negative => Some(text.clone()),
+                ast::Value::Number(digits, _) if negative => Some(format!("-{digits}")),
+                ast::Value::Number(digits, _) => Some(digits.to_string()),
+                ast::Value::Boolean(flag) if !negative => Some(flag.to_string()),
+                _ => None,
+            },
+            _ => None,
+        };
+        match value {
+            Some(value) => Ok(Opt { value, place }),
+            None => {
+                let message = "an option of a file reader is a constant";
+                let diagnostic = Diagnostic::error(codes::BAD_OPTION, message);
+                Err(Box::new(
+                    diagnostic.at(place, "expected a string, a number, true or false"),
+                ))
+            }
+        }
+    }
+}
+
+/// The arguments of a file reader.
+#[derive(Default)]
+struct FileOptions {
+    path: Option<Opt>,
+    format: Option<String>,
+    options: BTreeMap<String, Opt>,
+    /// Names in lower case, with the places where they are given.
+    given: BTreeMap<String, Place>,
+}
+
+impl FileOptions {
+    fn add(&mut self, name: &str, value: Opt, place: Place) -> Parsed<()> {
+        let lower = name.to_lowercase();
+        if let Some(first) = self.given.insert(lower.clone(), place) {
+            let message = format!("the option `{name}` is given twice");
+            let diagnostic = Diagnostic::error(codes::BAD_OPTION, message);
+            return Err(Box::new(
+                diagnostic.at(place, "again").at(first, "first here"),
+            ));
+        }
+        match lower.as_str() {
+            "format" => self.format = Some(value.value.to_lowercase()),
+            "path" if self.path.is_none() => self.path = Some(value),
+            _ => {
+                self.options.insert(name.to_owned(), value);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, decoration: &Decoration) -> Parsed<RelationTarget> {
+        let mistake = match &self.path {
+            None => Some((decoration.place, "the path of the files is missing")),
+            Some(path) if path.value.trim().is_empty() => Some((path.place, "the path is empty")),
+            Some(_) => None,
+        };
+        if let Some((place, words)) = mistake {
+            let diagnostic = Diagnostic::error(codes::BAD_OPTION, "files are read from a path");
+            let help = "the first argument is a file, a folder, a pattern or a URL: read_files('landing/*.csv')";
+            return Err(Box::new(diagnostic.at(place, words).help(help)));
+        }
+        Ok(RelationTarget::Files {
+            path: self.path.map(|path| path.value).unwrap_or_default(),
+            format: self.format,
+            options: self.options,
+            as_of: None,
+        })
+    }
+}
+
+/// The parts of a name, if all are identifiers.
+fn identifiers(name: &ObjectName) -> Option<Vec<Ident>> {
+    name.0.iter().map(|part| part.as_ident().cloned()).collect()
+}
+
+/// Shortens `schema.table.column` to `table.column`, as the table's alias is its last part.
+struct Shortener(Vec<Vec<String>>);
+
+impl Shortener {
+    /// How many leading parts to cut from a reference whose first `qualifiers` parts name a table.
+    fn excess(&self, parts: &[&str], qualifiers: usize) -> usize {
+        let names = parts.get(..qualifiers).unwrap_or(&[]);
+        let is_table = |written: &&Vec<String>| {
+            written.len() >= names.len()
+                && written[written.len() - names.len()..]
+                    .iter()
+                    .zip(names)
+                    .all(|(written, name)| written.eq_ignore_ascii_case(name))
+        };
+        match names.len() > 1 && self.0.iter().any(|written| is_table(&written)) {
+            true => names.len() - 1,
+            false => 0,
+        }
+    }
+}
+
+impl VisitorMut for Shortener {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expression {
+            let names: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
+            // The longest name of a table that something follows.
+            let excess = (2..names.len())
+                .rev()
+                .map(|qualifiers| self.excess(&names, qualifiers))
+                .find(|excess| *excess > 0);
+            parts.drain(..excess.unwrap_or(0));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut ast::Select) -> ControlFlow<()> {
+        for item in &mut select.projection {
+            if let ast::SelectItem::QualifiedWildcard(
+                ast::SelectItemQualifiedWildcardKind::ObjectName(name),
+                _,
+            ) = item
+                && let Some(parts) = identifiers(name)
+            {
+                let names: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
+                let excess = self.excess(&names, names.len());
+                name.0.drain(..excess);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The version of a relation, for other rooms that print it.
+impl std::fmt::Display for AsOf {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AsOf::Version(version) => write!(formatter, "VERSION AS OF {version}"),
+            AsOf::Timestamp(Expression { text, .. }) => {
+                write!(formatter, "TIMESTAMP AS OF {text}")
+            }
+        }
+    }
+}
