@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{self, Visit, Visitor};
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use crate::check::query_is_executed;
 use crate::codes;
@@ -126,15 +126,15 @@ pub(crate) fn parse_row_expression(mut cursor: Cursor<'_>) -> Parsed<Expression>
 fn refuse_subqueries(context: &Context<'_>, expression: &Expression) -> Parsed<()> {
     struct Subqueries;
     impl Visitor for Subqueries {
-        type Break = ast::Query;
-        fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<ast::Query> {
-            ControlFlow::Break(query.clone())
+        // Small, as every frame of the walk holds many of them.
+        type Break = Span;
+        fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<Span> {
+            ControlFlow::Break(ast::Spanned::span(query))
         }
     }
-    let ControlFlow::Break(query) = expression.ast.visit(&mut Subqueries) else {
+    let ControlFlow::Break(span) = expression.ast.visit(&mut Subqueries) else {
         return Ok(());
     };
-    let span = ast::Spanned::span(&query);
     let place = token_place(context, span);
     let diagnostic = Diagnostic::error(codes::ROW_ONLY, "this expression looks at one row only")
         .at(place, "a query looks at other rows")

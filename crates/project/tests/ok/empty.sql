@@ -1,0 +1,3 @@
+-- Nothing but comments; /* and a nested /* one */ too */
+;;
+/* The end. */

@@ -1,0 +1,14 @@
+CREATE MATERIALIZED VIEW before AS SELECT 1 AS a;
+SET spark.sql.session.timeZone = 'Europe/Prague';
+SET `my.key` = a b  c;
+CREATE MATERIALIZED VIEW middle AS SELECT * FROM before;
+USE SCHEMA Sales;
+CREATE MATERIALIZED VIEW orders AS SELECT * FROM default.middle;
+CREATE MATERIALIZED VIEW sums AS SELECT * FROM orders, sales.orders AS o2;
+USE DATABASE default;
+SET TIME ZONE 'UTC';
+CREATE MATERIALIZED VIEW after AS SELECT * FROM sales.sums, middle;
+USE CATALOG lab;
+CREATE MATERIALIZED VIEW t AS SELECT 1 AS a;
+USE lab.x;
+CREATE MATERIALIZED VIEW t AS SELECT * FROM lab.default.t;
