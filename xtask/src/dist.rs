@@ -36,10 +36,8 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
     make_folder(&out)?;
     let python = venv::ensure(Environment::Dist, places)?;
     Call::new(&python)
-        .args(["-m", "maturin", "build", "--release", "--strip", "--out"])
+        .args(["-m", "maturin", "build", "--release", "--out"])
         .arg(&out)
-        .arg("--manifest-path")
-        .arg(places.root.join("crates/tidegate/Cargo.toml"))
         .env("CARGO_TARGET_DIR", &places.target)
         .in_folder(&places.root)
         .show()?;
