@@ -1,21 +1,18 @@
 //! A mistake in a project, with the places it concerns, and how it is shown.
 //!
 //! Shown as rustc shows it: the file, the line, the span underlined, what was expected, and the
-//! nearest name that exists. The drawing itself is `ariadne`'s; [`excerpt`] prepares the text for
-//! it. For scripts there is a JSON form. Where the output goes, and whether it has colour, is left
+//! nearest name that exists. [`draw`] does it. For scripts there is a JSON form. Where the output goes, and whether it has colour, is left
 //! to the binary.
 
+mod draw;
 mod excerpt;
 #[cfg(test)]
 mod tests;
 
-use ariadne::{CharSet, Config, IndexType, Label, LabelAttach, Report, ReportKind, Source};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::source::{FileId, Place, SourceMap};
-
-use excerpt::{Excerpt, printable};
+use crate::source::{Place, SourceMap};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -98,98 +95,7 @@ impl Diagnostic {
 
     /// The mistake as it is shown in a terminal, ending with a newline.
     pub fn render(&self, files: &SourceMap, style: RenderStyle) -> String {
-        let mut excerpts: Vec<(FileId, Excerpt)> = Vec::new();
-        for (place, _) in &self.labels {
-            if files.file(place.file).is_some()
-                && !excerpts.iter().any(|(file, _)| *file == place.file)
-            {
-                excerpts.push((place.file, Excerpt::new(files, place.file, &self.labels)));
-            }
-        }
-        let mut drawn = Vec::new();
-        let drawing = match excerpts.is_empty() {
-            true => Err(std::io::ErrorKind::NotFound.into()),
-            false => self.draw(files, &excerpts, style, &mut drawn),
-        };
-        match (drawing, String::from_utf8(drawn)) {
-            (Ok(()), Ok(text)) => trim_lines(&text),
-            _ => self.render_plain(style),
-        }
-    }
-
-    fn draw(
-        &self,
-        files: &SourceMap,
-        excerpts: &[(FileId, Excerpt)],
-        style: RenderStyle,
-        drawn: &mut Vec<u8>,
-    ) -> std::io::Result<()> {
-        let labels: Vec<(String, std::ops::Range<usize>, &str)> = self
-            .labels
-            .iter()
-            .filter_map(|(place, words)| {
-                let (_, excerpt) = excerpts.iter().find(|(file, _)| *file == place.file)?;
-                let label = files.label(place.file).to_owned();
-                Some((label, excerpt.range(*place), words.as_str()))
-            })
-            .collect();
-        let Some((file, range, _)) = labels.first().cloned() else {
-            return Ok(());
-        };
-        let kind = match self.severity {
-            Severity::Error => ReportKind::Error,
-            Severity::Warning => ReportKind::Warning,
-        };
-        let config = Config::new()
-            .with_color(style.color)
-            .with_index_type(IndexType::Byte)
-            .with_label_attach(LabelAttach::Start)
-            .with_char_set(match style.unicode {
-                true => CharSet::Unicode,
-                false => CharSet::Ascii,
-            });
-        let mut report = Report::build(kind, (file, range))
-            .with_config(config)
-            .with_code(self.code)
-            .with_message(printable(&self.message));
-        for (at, (file, range, words)) in labels.into_iter().enumerate() {
-            let color = match (at, self.severity) {
-                (0, Severity::Error) => ariadne::Color::Red,
-                (0, Severity::Warning) => ariadne::Color::Yellow,
-                _ => ariadne::Color::Blue,
-            };
-            let label = Label::new((file, range)).with_color(color);
-            let order = i32::try_from(at).unwrap_or(i32::MAX);
-            report.add_label(label.with_message(printable(words)).with_order(order));
-        }
-        if let Some(help) = &self.help {
-            report.set_help(printable(help));
-        }
-        for note in &self.notes {
-            report.add_note(printable(note));
-        }
-        let sources = excerpts
-            .iter()
-            .map(|(file, excerpt)| (files.label(*file).to_owned(), excerpt.text().to_owned()));
-        report.finish().write(SourceCache::new(sources), drawn)
-    }
-
-    /// Without a place, or should the drawing fail: the words alone.
-    fn render_plain(&self, style: RenderStyle) -> String {
-        let severity = match (self.severity, style.color) {
-            (Severity::Error, false) => "Error:",
-            (Severity::Error, true) => "\u{1b}[31mError:\u{1b}[0m",
-            (Severity::Warning, false) => "Warning:",
-            (Severity::Warning, true) => "\u{1b}[33mWarning:\u{1b}[0m",
-        };
-        let mut text = format!("[{}] {severity} {}\n", self.code, printable(&self.message));
-        if let Some(help) = &self.help {
-            text.push_str(&format!("  Help: {}\n", printable(help)));
-        }
-        for note in &self.notes {
-            text.push_str(&format!("  Note: {}\n", printable(note)));
-        }
-        text
+        draw::render(self, files, style)
     }
 
     /// The mistake for scripts: `severity`, `code`, `message`, `labels` (each with `file`, `line`,
@@ -259,44 +165,4 @@ pub fn render_all(diagnostics: &[Diagnostic], files: &SourceMap, style: RenderSt
         .map(|diagnostic| diagnostic.render(files, style))
         .collect();
     shown.join("\n")
-}
-
-/// Cuts the spaces that drawing leaves at the ends of lines.
-fn trim_lines(text: &str) -> String {
-    let mut trimmed = String::with_capacity(text.len());
-    for line in text.lines() {
-        trimmed.push_str(line.trim_end());
-        trimmed.push('\n');
-    }
-    trimmed
-}
-
-/// The few texts of one diagnostic, as `ariadne` asks for them.
-struct SourceCache {
-    sources: Vec<(String, Source<String>)>,
-}
-
-impl SourceCache {
-    fn new(texts: impl Iterator<Item = (String, String)>) -> Self {
-        let sources = texts.map(|(label, text)| (label, Source::from(text)));
-        Self {
-            sources: sources.collect(),
-        }
-    }
-}
-
-impl ariadne::Cache<String> for SourceCache {
-    type Storage = String;
-
-    fn fetch(&mut self, id: &String) -> Result<&Source<String>, impl std::fmt::Debug> {
-        self.sources
-            .iter()
-            .find(|(label, _)| label == id)
-            .map(|(_, source)| source)
-            .ok_or(format!("no file {id}"))
-    }
-
-    fn display<'a>(&self, id: &'a String) -> Option<impl std::fmt::Display + 'a> {
-        Some(id.clone())
-    }
 }

@@ -6,6 +6,7 @@
 //! other rooms.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
@@ -373,7 +374,16 @@ pub enum AsOf {
     /// `VERSION AS OF n`, `t@vn`.
     Version(u64),
     /// `TIMESTAMP AS OF e`: the latest version at that time.
-    Timestamp(Expression),
+    Timestamp(Box<Expression>),
+}
+
+impl fmt::Display for AsOf {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AsOf::Version(version) => write!(formatter, "VERSION AS OF {version}"),
+            AsOf::Timestamp(time) => write!(formatter, "TIMESTAMP AS OF {}", time.text),
+        }
+    }
 }
 
 /// `WATERMARK column DELAY OF interval`.

@@ -103,7 +103,7 @@ impl fmt::Display for TableName {
 
 /// Writes one part, in back-ticks where it would not be read back as it is.
 fn write_part(formatter: &mut fmt::Formatter<'_>, part: &str) -> fmt::Result {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let plain = |c: char| c.is_alphanumeric() || c == '_';
     if !part.is_empty() && part.chars().all(plain) {
         formatter.write_str(part)
     } else {

@@ -127,7 +127,7 @@ impl SourceFile {
     }
 
     /// The byte range of a line (counted from 0), without its end-of-line.
-    fn line_range(&self, line: usize) -> Range<usize> {
+    pub(crate) fn line_range(&self, line: usize) -> Range<usize> {
         let Some(&start) = self.line_starts.get(line) else {
             return self.text.len()..self.text.len();
         };
@@ -136,6 +136,11 @@ impl SourceFile {
             None => self.text.len(),
         };
         start..end.max(start)
+    }
+
+    /// How many lines there are, at least 1.
+    pub(crate) fn line_count(&self) -> usize {
+        self.line_starts.len()
     }
 
     /// The byte offset of a line and column, both counted from 1 (columns in characters), moved to

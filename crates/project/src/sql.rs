@@ -121,7 +121,7 @@ pub fn fuzz_parse(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let root = std::path::Path::new("/");
     let loaded = crate::Loader::new().load_texts(root, &[("fuzz.sql", &text)]);
-    for diagnostic in &loaded.diagnostics {
+    for diagnostic in loaded.diagnostics.iter().take(100) {
         diagnostic.render(&loaded.project.files, crate::RenderStyle::default());
         diagnostic.to_json(&loaded.project.files);
     }

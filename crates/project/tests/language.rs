@@ -21,7 +21,9 @@ use tidegate_project::{Loaded, Loader, RenderStyle, diagnostic};
 
 /// The folder of the data.
 fn data(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(folder)
 }
 
 /// The entries of a data folder, in order.
@@ -49,7 +51,11 @@ fn load(path: &Path) -> Loaded {
 }
 
 fn shown(loaded: &Loaded) -> String {
-    diagnostic::render_all(&loaded.diagnostics, &loaded.project.files, RenderStyle::default())
+    diagnostic::render_all(
+        &loaded.diagnostics,
+        &loaded.project.files,
+        RenderStyle::default(),
+    )
 }
 
 /// Compares with the file, or writes it when asked to; gives what is wrong.
@@ -60,7 +66,10 @@ fn compare(expected: &Path, actual: &str) -> Option<String> {
     }
     let wanted = std::fs::read_to_string(expected).unwrap_or_default();
     (wanted != actual).then(|| {
-        format!("--- {}\nexpected:\n{wanted}\nfound:\n{actual}", expected.display())
+        format!(
+            "--- {}\nexpected:\n{wanted}\nfound:\n{actual}",
+            expected.display()
+        )
     })
 }
 
@@ -78,7 +87,10 @@ fn what_is_right_is_read_as_meant() {
         if !loaded.diagnostics.is_empty() {
             failures.push(format!("--- {}\n{}", path.display(), shown(&loaded)));
         }
-        failures.extend(compare(&path.with_extension("txt"), &describe(&loaded.project)));
+        failures.extend(compare(
+            &path.with_extension("txt"),
+            &describe(&loaded.project),
+        ));
     }
     report(failures, paths.len(), 8);
 }
@@ -107,7 +119,10 @@ fn whole_folders_are_read() {
             .load(path);
         let root = path.display().to_string();
         let actual = format!("{}\n{}", describe(&loaded.project), shown(&loaded));
-        failures.extend(compare(&path.join("expected.txt"), &actual.replace(&root, "<root>")));
+        failures.extend(compare(
+            &path.join("expected.txt"),
+            &actual.replace(&root, "<root>"),
+        ));
     }
     report(failures, paths.len(), 4);
 }
@@ -126,7 +141,13 @@ fn every_code_has_an_example() {
         seen.push(std::fs::read_to_string(path).unwrap_or_default());
     }
     for code in tidegate_project::codes::ALL {
-        let found = seen.iter().any(|text| text.contains(&format!("[{}]", code.code)));
-        assert!(found || untested.contains(&code.code), "{} has no example", code.code);
+        let found = seen
+            .iter()
+            .any(|text| text.contains(&format!("[{}]", code.code)));
+        assert!(
+            found || untested.contains(&code.code),
+            "{} has no example",
+            code.code
+        );
     }
 }

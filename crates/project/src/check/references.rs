@@ -160,7 +160,15 @@ impl Checker<'_> {
 
     fn nearest(&self, name: &TableName, wanted: impl Fn(&&Table) -> bool) -> Option<String> {
         let tables = self.parts.tables.iter().filter(wanted);
-        let keys: Vec<String> = tables.map(|table| table.name.key()).collect();
+        let mut keys: Vec<String> = tables.map(|table| table.name.key()).collect();
+        if name.name().contains("__") {
+            let stored = self
+                .parts
+                .tables
+                .iter()
+                .filter(|table| table.kind.is_stored());
+            keys.extend(stored.map(|table| table.name.quarantine().key()));
+        }
         let near = nearest(&name.key(), keys.iter().map(String::as_str));
         // Perhaps only the schema is wrong.
         let own_name = || {

@@ -88,6 +88,9 @@ pub(super) fn check_table(table: &Table, diagnostics: &mut Vec<Diagnostic>) {
             .map(|expectation| (expectation.name.as_str(), expectation.place)),
         diagnostics,
     );
+    if !table.kind.is_stored() {
+        return;
+    }
     check_partitions(table, diagnostics);
     if let Some(ClusterBy::Columns(columns)) = &table.cluster_by {
         check_columns(table, columns, "CLUSTER BY", diagnostics);

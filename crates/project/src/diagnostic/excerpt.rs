@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use crate::source::{FileId, Place, SourceMap};
+use crate::source::{FileId, Place, SourceFile, SourceMap};
 
 /// Lines longer than this are cut.
 const LINE_BYTES_MAX: usize = 240;
@@ -18,61 +18,85 @@ const ELLIPSIS: &str = "…";
 /// A file's text, made drawable, and where its bytes came from.
 pub(super) struct Excerpt {
     text: String,
-    /// What was cut: the range in the file, and where the ellipsis stands for it here.
-    cuts: Vec<(Range<usize>, usize)>,
+    cuts: Vec<Cut>,
+}
+
+/// A range of the file that was replaced by something shorter.
+struct Cut {
+    range: Range<usize>,
+    /// Where the replacement stands in the prepared text.
+    at: usize,
+    /// How long the replacement is.
+    length: usize,
 }
 
 impl Excerpt {
     /// Prepares a file for drawing these labels.
     pub(super) fn new(files: &SourceMap, file: FileId, labels: &[(Place, String)]) -> Self {
-        let text = files.file(file).map_or("", |source| source.text());
         let mut excerpt = Self {
-            text: String::with_capacity(text.len()),
+            text: String::new(),
             cuts: Vec::new(),
         };
-        let own = || {
-            labels
-                .iter()
-                .map(|(place, _)| place)
-                .filter(|place| place.file == file)
+        let Some(source) = files.file(file) else {
+            return excerpt;
         };
-        let last_label = own().map(|place| place.end).max().unwrap_or(0);
-        let mut start = 0;
-        for line in text.split_inclusive('\n') {
-            if start > last_label + LINE_BYTES_MAX {
-                break;
+        let own: Vec<Place> = labels
+            .iter()
+            .map(|(place, _)| *place)
+            .filter(|place| place.file == file)
+            .collect();
+        let mut next_line = 0;
+        for lines in shown_lines(source, &own) {
+            excerpt.push_empty_lines(source, next_line..lines.start);
+            for line in lines.clone() {
+                excerpt.push_line(source.text(), source.line_range(line), &own);
+                if line + 1 < source.line_count() {
+                    excerpt.text.push('\n');
+                }
             }
-            let range = start..start + line.len();
-            if line.len() <= LINE_BYTES_MAX {
-                replace_controls(line, &mut excerpt.text);
-            } else {
-                let kept = kept_range(text, range.clone(), own());
-                excerpt.push_cut(text, range.start..kept.start);
-                replace_controls(&text[kept.clone()], &mut excerpt.text);
-                excerpt.push_cut(text, kept.end..range.end);
-            }
-            start = range.end;
+            next_line = lines.end;
         }
         excerpt
     }
 
-    fn push_cut(&mut self, text: &str, mut range: Range<usize>) {
-        let ends_line = text[range.clone()].ends_with('\n');
-        if ends_line {
-            range.end -= 1;
+    /// Lines that are not shown keep their number, and nothing else.
+    fn push_empty_lines(&mut self, source: &SourceFile, lines: Range<usize>) {
+        if lines.is_empty() {
+            return;
         }
+        let range = source.line_range(lines.start).start..source.line_range(lines.end).start;
+        self.cuts.push(Cut {
+            range,
+            at: self.text.len(),
+            length: lines.len(),
+        });
+        self.text.extend(std::iter::repeat_n('\n', lines.len()));
+    }
+
+    fn push_line(&mut self, text: &str, line: Range<usize>, labels: &[Place]) {
+        if line.len() <= LINE_BYTES_MAX {
+            return replace_controls(&text[line], &mut self.text);
+        }
+        let kept = kept_range(text, line.clone(), labels);
+        self.push_cut(line.start..kept.start);
+        replace_controls(&text[kept.clone()], &mut self.text);
+        self.push_cut(kept.end..line.end);
+    }
+
+    fn push_cut(&mut self, range: Range<usize>) {
         if !range.is_empty() {
-            self.cuts.push((range, self.text.len()));
+            self.cuts.push(Cut {
+                range,
+                at: self.text.len(),
+                length: ELLIPSIS.len(),
+            });
             self.text.push_str(ELLIPSIS);
-        }
-        if ends_line {
-            self.text.push('\n');
         }
     }
 
     /// The prepared text.
-    pub(super) fn text(&self) -> &str {
-        &self.text
+    pub(super) fn into_text(self) -> String {
+        self.text
     }
 
     /// Where a place is in the prepared text: within its first line, and never empty unless the
@@ -96,15 +120,15 @@ impl Excerpt {
     fn offset(&self, offset: usize) -> usize {
         let mut removed = 0;
         let mut added = 0;
-        for (cut, at) in &self.cuts {
-            if offset < cut.start {
+        for cut in &self.cuts {
+            if offset < cut.range.start {
                 break;
             }
-            if offset < cut.end {
-                return *at;
+            if offset < cut.range.end {
+                return cut.at;
             }
-            removed += cut.len();
-            added += ELLIPSIS.len();
+            removed += cut.range.len();
+            added += cut.length;
         }
         offset + added - removed
     }
@@ -117,15 +141,30 @@ impl Excerpt {
     }
 }
 
+/// The lines that are shown: those in which a label begins, with their neighbours.
+fn shown_lines(source: &SourceFile, labels: &[Place]) -> Vec<Range<usize>> {
+    let mut lines: Vec<usize> = labels
+        .iter()
+        .map(|place| source.line_column(place.start).line - 1)
+        .collect();
+    lines.sort_unstable();
+    let mut shown: Vec<Range<usize>> = Vec::new();
+    for line in lines {
+        let from = line.saturating_sub(1);
+        let to = (line + 2).min(source.line_count());
+        match shown.last_mut() {
+            Some(last) if from <= last.end => last.end = to.max(last.end),
+            _ => shown.push(from..to),
+        }
+    }
+    shown
+}
+
 /// Which part of a long line is kept: what is labelled in it with something around, or its start.
-fn kept_range<'a>(
-    text: &str,
-    line: Range<usize>,
-    labels: impl Iterator<Item = &'a Place>,
-) -> Range<usize> {
-    let within = |place: &&Place| line.contains(&place.start);
+fn kept_range(text: &str, line: Range<usize>, labels: &[Place]) -> Range<usize> {
     let labelled = labels
-        .filter(within)
+        .iter()
+        .filter(|place| line.contains(&place.start) || place.start == line.end)
         .map(|place| place.start..place.end.min(line.end))
         .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
         .unwrap_or(line.start..line.start);

@@ -563,15 +563,3 @@ impl VisitorMut for Shortener {
         ControlFlow::Continue(())
     }
 }
-
-/// The version of a relation, for other rooms that print it.
-impl std::fmt::Display for AsOf {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            AsOf::Version(version) => write!(formatter, "VERSION AS OF {version}"),
-            AsOf::Timestamp(Expression { text, .. }) => {
-                write!(formatter, "TIMESTAMP AS OF {text}")
-            }
-        }
-    }
-}

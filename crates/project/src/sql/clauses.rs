@@ -111,9 +111,10 @@ fn parse_clause(cursor: &mut Cursor<'_>, clauses: &mut Clauses) -> Parsed<()> {
         .copied()
         .find(|clause| cursor.words(clause.words()));
     let Some(clause) = found else {
-        let mut expected: Vec<&str> = Clause::ALL.iter().map(|clause| clause.words()[0]).collect();
-        expected.push("AS");
-        return Err(cursor.expected_one_of(&expected));
+        let words = Clause::ALL.iter().map(|clause| clause.words().join(" "));
+        let words: Vec<String> = words.chain(["AS".to_owned()]).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        return Err(cursor.expected_one_of(&words));
     };
     let words = start.to(cursor.previous());
     if let Some((_, first)) = clauses.places.iter().find(|(given, _)| *given == clause) {

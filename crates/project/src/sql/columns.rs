@@ -77,15 +77,20 @@ fn parse_constraint(item: &mut Cursor<'_>, into: &mut Specification) -> Parsed<(
     if item.is_word_at(0, "PRIMARY") {
         return parse_key(item, into);
     }
-    for refused in ["FOREIGN", "UNIQUE", "CHECK"] {
-        if item.is_word_at(0, refused) {
+    for refused in ["FOREIGN KEY", "UNIQUE", "CHECK"] {
+        let head = refused.split(' ').next().unwrap_or(refused);
+        if item.is_word_at(0, head) {
             return Err(refused_constraint(item, refused));
         }
     }
     if !item.words(&["EXPECT"]) {
         return Err(item.expected_one_of(&["EXPECT", "PRIMARY KEY"]));
     }
-    let group = item.group("`(` with what is expected of every row")?;
+    let group = item
+        .group("`(` with what is expected of every row")
+        .map_err(|diagnostic| {
+            Box::new(diagnostic.help("put the expression in brackets: `EXPECT (amount > 0)`"))
+        })?;
     let expression = parse_row_expression(group)?;
     let on_violation = match item.words(&["ON", "VIOLATION"]) {
         true => parse_violation(item)?,

@@ -331,7 +331,7 @@ impl<'t> Cursor<'t> {
         let diagnostic = self.expected(&what);
         let near = self.peek_word().and_then(|word| {
             let first_words = words.iter().flat_map(|words| words.split(' ').next());
-            nearest(word, first_words)
+            nearest(word, first_words).filter(|near| !near.eq_ignore_ascii_case(word))
         });
         match near {
             Some(near) => Box::new(diagnostic.help(format!("did you mean `{near}`?"))),

@@ -393,7 +393,7 @@ impl<'t> Scanner<'t> {
         }
         self.at += ahead + 3;
         if by_time {
-            return Ok(Some(AsOf::Timestamp(self.expression()?)));
+            return Ok(Some(AsOf::Timestamp(Box::new(self.expression()?))));
         }
         let number = match self.peek(0).map(|token| &token.token) {
             Some(Token::Number(digits, _) | Token::SingleQuotedString(digits)) => {
@@ -427,11 +427,11 @@ impl<'t> Scanner<'t> {
         match (token, written_time(word)) {
             (Some(token), Some(time)) => {
                 let value = ast::Value::SingleQuotedString(time.clone());
-                Ok(AsOf::Timestamp(Expression {
+                Ok(AsOf::Timestamp(Box::new(Expression {
                     ast: Expr::Value(value.with_span(token.span)),
                     text: format!("'{time}'"),
                     place: token_place(self.context, token.span),
-                }))
+                })))
             }
             _ => Err(self.cursor().expected(expected)),
         }

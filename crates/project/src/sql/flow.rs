@@ -13,7 +13,7 @@ use crate::source::Place;
 use super::Parsed;
 use super::cursor::Cursor;
 use super::query::{parse_expression_here, parse_query_here, parse_tokens};
-use super::tokens::closing;
+use super::tokens::{closing, unquoted};
 
 /// Takes what comes behind `CREATE FLOW`.
 pub(crate) fn parse_flow(cursor: &mut Cursor<'_>) -> Result<Flow, Vec<Diagnostic>> {
@@ -129,14 +129,12 @@ fn source_end(tokens: &[TokenWithSpan]) -> usize {
     ];
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
-        match &token.token {
-            Token::LParen => at = closing(tokens, at).unwrap_or(tokens.len()),
-            Token::Word(word) if word.quote_style.is_none() => {
-                if at > 0 && ENDS.iter().any(|end| word.value.eq_ignore_ascii_case(end)) {
-                    return at;
-                }
-            }
-            _ => {}
+        let ends = |word: &str| ENDS.iter().any(|end| word.eq_ignore_ascii_case(end));
+        if at > 0 && unquoted(&token.token).is_some_and(ends) {
+            return at;
+        }
+        if token.token == Token::LParen {
+            at = closing(tokens, at).unwrap_or(tokens.len());
         }
         at += 1;
     }

@@ -42,6 +42,7 @@ const QUERY_WORDS: &[&str] = &[
 /// The diagnostic for a mistake that the parser met in `tokens` after taking `index` of them.
 pub(crate) fn from_parser(
     context: &Context<'_>,
+    what: &str,
     error: &ParserError,
     tokens: &[TokenWithSpan],
     index: usize,
@@ -51,12 +52,13 @@ pub(crate) fn from_parser(
         ParserError::RecursionLimitExceeded => {
             let at = index.min(tokens.len().saturating_sub(1));
             let place = place_at(context, tokens, at);
-            return Diagnostic::error(codes::TOO_DEEP, "the query is nested too deeply")
+            return Diagnostic::error(codes::TOO_DEEP, format!("the {what} is nested too deeply"))
                 .at(place, "too deep here")
                 .help("put an inner part into a view, or into a `WITH` query");
         }
     };
     let (words, location) = split_location(text);
+    let expectation = split_expectation(words);
     let at = location
         .and_then(|(line, column)| {
             tokens.iter().position(|token| {
@@ -64,25 +66,21 @@ pub(crate) fn from_parser(
                 (start.line, start.column) == (line, column)
             })
         })
+        .or_else(|| last_token_like(expectation?.1, &tokens[..index.min(tokens.len())]))
         .unwrap_or(match words.contains("found: EOF") {
             true => tokens.len(),
             false => index.saturating_sub(1),
         });
     let place = place_at(context, tokens, at);
-    let (message, label) = match words
-        .strip_prefix("Expected: ")
-        .and_then(|rest| rest.rsplit_once(", found: "))
-    {
+    let (message, label) = match expectation {
         Some((expected, _)) => {
             let found = match tokens.get(at) {
                 Some(token) => quote(context, token),
-                None => "the end of the query".to_owned(),
+                None => format!("the end of the {what}"),
             };
             let expected = plain_expectation(expected);
-            (
-                format!("expected {expected}, found {found}"),
-                format!("expected {expected}"),
-            )
+            let message = format!("expected {expected}, found {found}");
+            (message, format!("expected {expected}"))
         }
         None => (lower_first(words), "here".to_owned()),
     };
@@ -113,6 +111,11 @@ pub(crate) fn left_over(
 /// Adds "did you mean", if the word at the mistake or the one before it looks like a slip of a word
 /// that holds queries together.
 fn with_slip(diagnostic: Diagnostic, tokens: &[TokenWithSpan], at: usize) -> Diagnostic {
+    let head = tokens.get(at).and_then(|token| unquoted(&token.token));
+    let head = head.unwrap_or_default().to_ascii_uppercase();
+    if ["ORDER", "GROUP", "SORT", "CLUSTER", "DISTRIBUTE"].contains(&head.as_str()) {
+        return diagnostic.help(format!("did you mean `{head} BY`?"));
+    }
     let suspects = [Some(at), at.checked_sub(1)];
     for suspect in suspects.into_iter().flatten() {
         let Some(Token::Word(word)) = tokens.get(suspect).map(|token| &token.token) else {
@@ -132,6 +135,20 @@ fn with_slip(diagnostic: Diagnostic, tokens: &[TokenWithSpan], at: usize) -> Dia
         }
     }
     diagnostic
+}
+
+/// `Expected: a, found: b` or `Expected a, found: b`.
+fn split_expectation(words: &str) -> Option<(&str, &str)> {
+    let rest = words.strip_prefix("Expected")?;
+    let rest = rest.strip_prefix(':').unwrap_or(rest).trim_start();
+    rest.rsplit_once(", found: ")
+}
+
+/// The last token that reads like this.
+fn last_token_like(written: &str, tokens: &[TokenWithSpan]) -> Option<usize> {
+    tokens
+        .iter()
+        .rposition(|token| token.token.to_string() == written)
 }
 
 fn place_at(context: &Context<'_>, tokens: &[TokenWithSpan], at: usize) -> Place {

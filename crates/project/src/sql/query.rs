@@ -69,9 +69,15 @@ fn parse_tree(context: &Context<'_>, tokens: &[TokenWithSpan]) -> Parsed<ast::Qu
 
 fn try_tree(context: &Context<'_>, tokens: &[TokenWithSpan]) -> Parsed<ast::Query> {
     let mut parser = Parser::new(&DIALECT).with_tokens_with_locations(tokens.to_vec());
-    let ast = parser
-        .parse_query()
-        .map_err(|error| Box::new(from_parser(context, &error, tokens, parser.index())))?;
+    let ast = parser.parse_query().map_err(|error| {
+        Box::new(from_parser(
+            context,
+            "query",
+            &error,
+            tokens,
+            parser.index(),
+        ))
+    })?;
     match parser.index() < tokens.len() {
         true => Err(Box::new(left_over(
             context,
@@ -92,9 +98,15 @@ pub(crate) fn parse_expression_here(cursor: &mut Cursor<'_>) -> Parsed<Expressio
     let tokens = cursor.rest();
     guard_depth(context, tokens)?;
     let mut parser = Parser::new(&DIALECT).with_tokens_with_locations(tokens.to_vec());
-    let ast = parser
-        .parse_expr()
-        .map_err(|error| Box::new(from_parser(context, &error, tokens, parser.index())))?;
+    let ast = parser.parse_expr().map_err(|error| {
+        Box::new(from_parser(
+            context,
+            "expression",
+            &error,
+            tokens,
+            parser.index(),
+        ))
+    })?;
     let taken = parser.index().min(tokens.len());
     cursor.skip(taken);
     let place = place_of(context, &tokens[..taken]);

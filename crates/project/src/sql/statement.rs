@@ -194,6 +194,9 @@ fn read_create(mut cursor: Cursor<'_>, parts: &mut Parts) {
     };
     cursor.words(&["IF", "NOT", "EXISTS"]);
     let what = format!("the name of the {}", head.kind.describe());
+    if cursor.is_word_at(0, "AS") && !cursor.is_word_at(1, "AS") {
+        return parts.diagnostics.push(*cursor.expected(&what));
+    }
     match cursor.table_name(&what) {
         Ok((name, place)) => read_table(cursor, &head, name, place, parts),
         Err(diagnostic) => parts.diagnostics.push(*diagnostic),

@@ -10,7 +10,12 @@ use tidegate_project::{
 pub fn describe(project: &Project) -> String {
     let mut text = String::new();
     let settings = &project.settings;
-    writeln!(text, "project {} warehouse={}", project.name, settings.warehouse).unwrap();
+    writeln!(
+        text,
+        "project {} warehouse={}",
+        project.name, settings.warehouse
+    )
+    .unwrap();
     for (key, value) in &settings.configuration {
         writeln!(text, "  {key} = {value}").unwrap();
     }
@@ -21,7 +26,11 @@ pub fn describe(project: &Project) -> String {
         let kind = match &flow.kind {
             FlowKind::Complete => "complete".to_owned(),
             FlowKind::Append { once, by_name } => {
-                format!("append{}{}", flag(*once, " once"), flag(*by_name, " by name"))
+                format!(
+                    "append{}{}",
+                    flag(*once, " once"),
+                    flag(*by_name, " by name")
+                )
             }
             FlowKind::AutoCdc(changes) => format!("changes {changes:?}"),
         };
@@ -56,13 +65,27 @@ fn describe_table(text: &mut String, table: &Table) {
     for column in &table.columns {
         let null = flag(!column.nullable, " not null");
         let key = flag(column.primary_key, " key");
-        let comment = column.comment.as_deref().map(|c| format!(" -- {c}")).unwrap_or_default();
-        writeln!(text, "  {}: {}{null}{key}{comment}", column.name, column.data_type).unwrap();
+        let comment = column
+            .comment
+            .as_deref()
+            .map(|c| format!(" -- {c}"))
+            .unwrap_or_default();
+        writeln!(
+            text,
+            "  {}: {}{null}{key}{comment}",
+            column.name, column.data_type
+        )
+        .unwrap();
     }
     for expectation in &table.expectations {
         let (name, what) = (&expectation.name, &expectation.expression);
         assert!(!what.text.is_empty());
-        writeln!(text, "  expect {name}: {} {:?}", what.ast, expectation.on_violation).unwrap();
+        writeln!(
+            text,
+            "  expect {name}: {} {:?}",
+            what.ast, expectation.on_violation
+        )
+        .unwrap();
     }
     if !table.primary_key.is_empty() {
         writeln!(text, "  key ({})", table.primary_key.join(", ")).unwrap();
@@ -115,6 +138,11 @@ fn describe_query(text: &mut String, project: &Project, query: &Query) {
             }
         };
         let written = project.files.text(relation.place);
-        writeln!(text, "  {} = {stream}{target}  <{written}>", relation.binding).unwrap();
+        writeln!(
+            text,
+            "  {} = {stream}{target}  <{written}>",
+            relation.binding
+        )
+        .unwrap();
     }
 }

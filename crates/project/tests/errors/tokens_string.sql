@@ -1,0 +1,4 @@
+CREATE MATERIALIZED VIEW fine AS SELECT 1 AS a;
+CREATE MATERIALIZED VIEW cut AS
+SELECT 'it never ends, b FROM fine;
+CREATE MATERIALIZED VIEW behind AS SELECT * FROM nothing_of_this_is_read;
