@@ -11,7 +11,7 @@ use crate::views::PADDING;
 /// A block of UTF-8 text (its validity is for the decoder to check).
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
-    /// The block's own text, the look-ahead, and [`PADDING`] zero bytes.
+    /// The block's own text, the look-ahead, and [`PADDING`] newlines.
     pub data: Buffer,
     /// Where the block's own text ends; behind a newline, or at the end of the source.
     pub own: usize,
@@ -25,24 +25,6 @@ pub(crate) struct Block {
     pub lines_before: u64,
     /// Bytes of text the block stands for (more than `own` if a long line was cut).
     pub bytes: u64,
-}
-
-impl Block {
-    /// A block of its own, for text that is in memory.
-    pub(crate) fn whole(mut text: Vec<u8>) -> Self {
-        let own = text.len();
-        text.resize(own + PADDING, 0);
-        let data = Buffer::from_vec(text);
-        Self {
-            data,
-            own,
-            end: own,
-            last: true,
-            cut: false,
-            lines_before: 0,
-            bytes: own as u64,
-        }
-    }
 }
 
 /// How to cut.
@@ -186,7 +168,7 @@ impl Blocks {
         if own < end {
             self.carry = data[own..].to_vec();
         }
-        data.resize(end + PADDING, 0);
+        data.resize(end + PADDING, self.cutting.newline);
         Block {
             data: Buffer::from_vec(data),
             own,
@@ -199,25 +181,23 @@ impl Blocks {
     }
 }
 
-/// The rows' places in a block whose bytes are not valid UTF-8: the ranges `from..to` of bytes that
-/// are wrong, in order. Empty, at the speed of memory, for a block that is right.
-pub(crate) fn invalid_ranges(text: &[u8], offset: usize) -> Vec<(usize, usize)> {
+/// The bytes of a text that are not valid UTF-8, as ranges `from..to` in order; `offset` is added to
+/// all. At the speed of memory for a text that is right. With `a_line_once`, only the first of each
+/// line is told: enough where one wrong byte spoils its line anyway.
+pub(crate) fn invalid_ranges(text: &[u8], offset: usize, a_line_once: bool) -> Vec<(usize, usize)> {
     let mut ranges = Vec::new();
-    let mut rest = text;
-    let mut base = offset;
-    while simdutf8::basic::from_utf8(rest).is_err() {
-        let Err(error) = simdutf8::compat::from_utf8(rest) else {
-            break;
-        };
-        let bad = error.valid_up_to();
-        let length = error.error_len().unwrap_or(rest.len() - bad).max(1);
-        ranges.push((base + bad, base + bad + length));
-        // On to the next line: one wrong byte spoils its line anyway.
-        let after = bad + length;
-        let next =
-            memchr::memchr2(b'\n', b'\r', &rest[after..]).map_or(rest.len(), |at| after + at);
-        base += next;
-        rest = &rest[next..];
+    if simdutf8::basic::from_utf8(text).is_ok() {
+        return ranges;
+    }
+    let mut at = 0;
+    while let Err(error) = simdutf8::compat::from_utf8(&text[at..]) {
+        let bad = at + error.valid_up_to();
+        let length = error.error_len().unwrap_or(text.len() - bad).max(1);
+        ranges.push((offset + bad, offset + bad + length));
+        at = bad + length;
+        if a_line_once {
+            at = memchr::memchr2(b'\n', b'\r', &text[at..]).map_or(text.len(), |line| at + line);
+        }
     }
     ranges
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, StringViewArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{Field, Schema};
 
 use crate::error::{ConnectError, Result};
 use crate::listing::FileEntry;
@@ -113,6 +113,11 @@ impl Plan {
             constants,
             file: Arc::clone(file),
         })
+    }
+
+    /// Whether a column has one value for the whole file.
+    pub(crate) fn is_constant(&self, column: usize) -> bool {
+        self.constants.iter().any(|(at, _)| *at == column)
     }
 
     /// Makes the batch of `columns` (by index as in `names`; `None` = not in the file) and, behind
@@ -222,6 +227,3 @@ pub(crate) fn unique_names(written: Vec<String>) -> (Vec<String>, Vec<String>) {
     }
     (names, notes)
 }
-
-/// The type of every column of a text format.
-pub(crate) const TEXT: DataType = DataType::Utf8View;

@@ -17,12 +17,17 @@ mod discover;
 mod encoding;
 mod error;
 mod formats;
+#[doc(hidden)]
+pub mod fuzz;
 mod listing;
 mod metadata;
 mod options;
 mod reading;
+mod rescue;
 mod source;
 mod store;
+#[cfg(test)]
+mod tests;
 mod textfile;
 mod views;
 
@@ -32,6 +37,8 @@ pub use discover::{Discovered, DiscoveredColumn, Layout, discover, discover_bloc
 pub use encoding::Encoding;
 pub use error::{ConnectError, ErrorKind, Result};
 pub use formats::Format;
+pub use formats::csv::dialect::Dialect;
+pub use formats::json::JsonLayout;
 pub use listing::{FileEntry, list};
 pub use metadata::{metadata_column, metadata_fields};
 pub use options::{MultiLine, OPTIONS, OptionSpec, Ragged, ReadOptions, SchemaEvolutionMode};

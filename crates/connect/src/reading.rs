@@ -119,7 +119,11 @@ impl Reading {
     }
 
     fn open(&self, slice: Slice, handle: &Handle) -> Result<Pieces> {
-        let source = Source::open(&slice.file, &self.options, handle)?;
+        self.pieces_of(Source::open(&slice.file, &self.options, handle)?, slice)
+    }
+
+    /// The same of a file that is open.
+    pub(crate) fn pieces_of(&self, source: Source, slice: Slice) -> Result<Pieces> {
         (reader_of(self.discovered.format).pieces)(self, source, slice)
     }
 }

@@ -67,6 +67,15 @@ impl TextHead {
         })
     }
 
+    /// The text up to the last line end (all of it, if that is the whole file or one line).
+    pub(crate) fn whole_lines(&self) -> &[u8] {
+        if self.complete {
+            return &self.text;
+        }
+        let end = memchr::memrchr(self.newline(), &self.text).map_or(self.text.len(), |at| at + 1);
+        &self.text[..end]
+    }
+
     /// The byte that ends a line: a line feed, unless there are only carriage returns.
     pub(crate) fn newline(&self) -> u8 {
         let feeds = memchr::memchr(b'\n', &self.text).is_some();
@@ -90,6 +99,11 @@ pub(crate) fn open_blocks(
     head: &TextHead,
     cutting: Cutting,
 ) -> Result<Blocks> {
+    Ok(Blocks::new(open_text(source, slice, head)?, cutting))
+}
+
+/// Opens a slice as UTF-8, behind the byte order mark.
+pub(crate) fn open_text(source: &Source, slice: &Slice, head: &TextHead) -> Result<TextReader> {
     let refuse = |reason| ConnectError::NotResumable {
         path: source.name(),
         reason,
@@ -110,5 +124,45 @@ pub(crate) fn open_blocks(
         raw.fill(&mut Vec::new(), head.mark)?;
         raw
     };
-    Ok(Blocks::new(TextReader::new(raw, head.encoding), cutting))
+    Ok(TextReader::new(raw, head.encoding))
+}
+
+/// A sample as a string; what is not valid becomes replacement characters (of equal length, so that
+/// offsets stay).
+pub(crate) fn lossy(text: &[u8]) -> std::borrow::Cow<'_, str> {
+    match std::str::from_utf8(text) {
+        Ok(valid) => valid.into(),
+        Err(_) => {
+            let mut plain = text.to_vec();
+            let mut at = 0;
+            while let Err(error) = std::str::from_utf8(&plain[at..]) {
+                let bad = at + error.valid_up_to();
+                let length = error.error_len().unwrap_or(plain.len() - bad);
+                plain[bad..bad + length].fill(0x1a);
+                at = bad + length;
+            }
+            String::from_utf8(plain).unwrap_or_default().into()
+        }
+    }
+}
+
+/// Whole lines from the middle of a big, plainly stored UTF-8 file.
+pub(crate) fn middle(
+    source: &Source,
+    head: &TextHead,
+    options: &ReadOptions,
+) -> Result<Option<Vec<u8>>> {
+    let length = options.sample_size() as u64 / 4;
+    let plain = source.compression() == Compression::None && head.encoding == Encoding::Utf8;
+    if !plain || source.size() < 4 * options.sample_size() as u64 {
+        return Ok(None);
+    }
+    let from = source.size() / 2;
+    let bytes = source.read_range(from, from + length)?;
+    let newline = head.newline();
+    let Some(first) = memchr::memchr(newline, &bytes) else {
+        return Ok(None);
+    };
+    let last = memchr::memrchr(newline, &bytes).unwrap_or(first);
+    Ok(Some(bytes[first + 1..(last + 1).max(first + 1)].to_vec()))
 }

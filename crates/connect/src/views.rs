@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, StringViewArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 
-/// Zero bytes that must follow the text of a block, so that loads of whole words stay inside.
+/// Newlines that must follow the text of a block, so that loads of whole words stay inside and the
+/// last line has an end.
 pub(crate) const PADDING: usize = 64;
 
 /// The longest value that a view holds itself.

@@ -14,6 +14,8 @@ use crate::columns::NameIndex;
 use crate::compression::Compression;
 use crate::encoding::Encoding;
 use crate::error::{ConnectError, Result};
+use crate::formats::csv::dialect::Dialect;
+use crate::formats::json::JsonLayout;
 use crate::formats::{Format, READERS, known, reader_of};
 use crate::listing::FileEntry;
 use crate::options::ReadOptions;
@@ -42,6 +44,10 @@ pub struct Discovered {
 /// How a file of a format is laid out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Layout {
+    /// Delimited text.
+    Csv(Dialect),
+    /// JSON values.
+    Json(JsonLayout),
     /// Lines of text.
     Text,
     /// The format describes itself (Parquet, Avro), or is a sheet.
@@ -108,9 +114,30 @@ pub fn discover_blocking(
     // The first file that is not empty speaks for the format; an empty one says nothing.
     let speaker = files.iter().find(|file| file.size > 0).unwrap_or(first);
     let source = Source::open(&Arc::new(speaker.clone()), options, handle)?;
+    let mut discovered = discover_source(&source, options)?;
+    let mut merged = Merged::new(discovered.columns, discovered.notes);
+    for file in choose(files, speaker) {
+        let source = Source::open(&Arc::new(file.clone()), options, handle)?;
+        merged.add(
+            (reader_of(discovered.format).discover)(&source, options)?,
+            &source.name(),
+        );
+    }
+    discovered.columns = merged.columns;
+    discovered.notes = merged.notes;
+    types::add_partitions(
+        &mut discovered.columns,
+        files,
+        options.infer_types != Some(false),
+    );
+    Ok(discovered)
+}
+
+/// Finds out what one open file is like.
+pub(crate) fn discover_source(source: &Source, options: &ReadOptions) -> Result<Discovered> {
     let format = match options.format {
         Some(format) => format,
-        None => recognise(&source, options)?,
+        None => recognise(source, options)?,
     };
     let reader = reader_of(format);
     if reader.format != format {
@@ -119,25 +146,20 @@ pub fn discover_blocking(
             known: known(),
         });
     }
-    let mut merged = Merged::new((reader.discover)(&source, options)?);
-    for file in choose(files, speaker) {
-        let source = Source::open(&Arc::new(file.clone()), options, handle)?;
-        merged.add((reader.discover)(&source, options)?, &source.name());
-    }
-    let mut discovered = Discovered {
+    let Found {
+        encoding,
+        layout,
+        columns,
+        notes,
+    } = (reader.discover)(source, options)?;
+    Ok(Discovered {
         format,
         compression: source.compression(),
-        encoding: merged.encoding,
-        layout: merged.layout,
-        columns: merged.columns,
-        notes: merged.notes,
-    };
-    types::add_partitions(
-        &mut discovered.columns,
-        files,
-        options.infer_types != Some(false),
-    );
-    Ok(discovered)
+        encoding,
+        layout,
+        columns,
+        notes,
+    })
 }
 
 /// Some files of a set besides the first: spread evenly, the last among them.
@@ -184,25 +206,17 @@ fn recognise(source: &Source, options: &ReadOptions) -> Result<Format> {
 
 /// Files seen so far, as one.
 struct Merged {
-    encoding: Encoding,
-    layout: Layout,
     columns: Vec<DiscoveredColumn>,
     notes: Vec<String>,
     index: NameIndex,
 }
 
 impl Merged {
-    fn new(first: Found) -> Self {
-        let names: Vec<String> = first
-            .columns
-            .iter()
-            .map(|column| column.name.clone())
-            .collect();
+    fn new(columns: Vec<DiscoveredColumn>, notes: Vec<String>) -> Self {
+        let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         Self {
-            encoding: first.encoding,
-            layout: first.layout,
-            columns: first.columns,
-            notes: first.notes,
+            columns,
+            notes,
             index: NameIndex::new(&names),
         }
     }

@@ -4,6 +4,8 @@
 //! A format's module has a `READER` that says how it is recognised, and two functions:
 //! `discover` looks at one file and says what it found; `pieces` cuts a slice into pieces.
 
+pub(crate) mod csv;
+pub(crate) mod json;
 pub(crate) mod text;
 
 use crate::discover::Found;
@@ -75,7 +77,7 @@ pub(crate) struct FormatReader {
 
 /// All formats there are. The binary ones come first, since their marks cannot be mistaken, and
 /// plain text last, since it is everything.
-pub(crate) static READERS: &[&FormatReader] = &[&text::READER];
+pub(crate) static READERS: &[&FormatReader] = &[&json::READER, &csv::READER, &text::READER];
 
 /// The module of a format.
 pub(crate) fn reader_of(format: Format) -> &'static FormatReader {

@@ -87,7 +87,7 @@ impl Piece for TextPiece {
     fn decode(&self, skip: usize) -> Result<Decoded> {
         let data = self.block.data.as_slice();
         let own = self.block.own;
-        let mut invalid = invalid_ranges(&data[skip..own], skip)
+        let mut invalid = invalid_ranges(&data[skip..own], skip, true)
             .into_iter()
             .peekable();
         let mut column = TextColumn::default();

@@ -1,0 +1,128 @@
+//! The fuzz entries over random texts made of the characters that matter.
+
+use crate::fuzz::{fuzz_csv, fuzz_discover, fuzz_json, fuzz_text};
+
+/// A small generator of numbers, so that a failure can be repeated from its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % limit
+    }
+
+    fn text(&mut self, parts: &[&[u8]], length: usize) -> Vec<u8> {
+        (0..self.below(length))
+            .flat_map(|_| parts[self.below(parts.len())].to_vec())
+            .collect()
+    }
+}
+
+fn times(entry: fn(&[u8]), parts: &[&[u8]], start: &[u8], runs: u64) {
+    for seed in 1..=runs {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut bytes = start.to_vec();
+        bytes.extend(random.text(parts, 120));
+        let caught = std::panic::catch_unwind(|| entry(&bytes));
+        assert!(
+            caught.is_ok(),
+            "seed {seed}: {:?}",
+            String::from_utf8_lossy(&bytes)
+        );
+    }
+}
+
+const CSV: &[&[u8]] = &[
+    b",",
+    b",",
+    b",",
+    b"\n",
+    b"\n",
+    b"\"",
+    b"\"",
+    b"\"\"",
+    b"\",\"",
+    b"\"\n",
+    b"\r\n",
+    b"\r",
+    b"a",
+    b"1",
+    b"x,y\n",
+    b"1,2,3\n",
+    b"\xff",
+    b"\xc3\xa9",
+    b"\0",
+    b" ",
+    b"#",
+    b";",
+    b"\\",
+    b"a long value of text",
+    b"\"q,\n r\",",
+];
+
+#[test]
+fn csv_of_any_bytes() {
+    times(fuzz_csv, CSV, b"", 3000);
+    times(fuzz_csv, CSV, b"a,b,c\n1,2,3\n", 4000);
+    times(fuzz_csv, CSV, b"a;b\n", 1000);
+}
+
+#[test]
+fn json_of_any_bytes() {
+    let parts: &[&[u8]] = &[
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b"\"",
+        b":",
+        b",",
+        b"\n",
+        b"\n",
+        b"\\",
+        b"1",
+        b"-0.5",
+        b"null",
+        b"true",
+        b" ",
+        b"{\"a\":1}\n",
+        b"{\"a\":\"x\\u00e9\"}\n",
+        b"{\"a\":[1,{\"b\":2}],\"c\":null}\n",
+        b"\"a\"",
+        b"\xff",
+        b"\xc3\xa9",
+        b"\\ud83d",
+        b"a long text in a string",
+        &[b'y'; 150],
+        b"{\"a\":{}}",
+        b"},{",
+        b"\n{\"a\":",
+    ];
+    times(fuzz_json, parts, b"", 3000);
+    times(fuzz_json, parts, b"{\"a\":1}\n", 3000);
+    times(fuzz_json, parts, b"[{\"a\":1},\n{\"a\":", 2000);
+}
+
+#[test]
+fn text_of_any_bytes() {
+    times(fuzz_text, CSV, b"", 1000);
+}
+
+#[test]
+fn discovery_of_any_bytes() {
+    times(fuzz_discover, CSV, b"", 500);
+    let marks: [&[u8]; 7] = [
+        b"\x1f\x8b\x08",
+        b"\x28\xb5\x2f\xfd",
+        b"BZh91AY",
+        b"\xfd7zXZ\0",
+        b"\xff\xfe",
+        b"\xfe\xff\0a\0,",
+        b"[{\"a\":1}",
+    ];
+    for mark in marks {
+        times(fuzz_discover, CSV, mark, 200);
+    }
+}
