@@ -9,6 +9,8 @@
 mod arguments;
 mod commands;
 mod context;
+#[cfg(test)]
+mod documented;
 mod examples;
 mod exit;
 mod failure;

@@ -1,0 +1,10 @@
+//! End to end: the built binary on projects in temporary folders, as a user runs it.
+//!
+//! What a user sees is tested from `tests/projects/*/session.txt` ([`sessions`]); what needs a process at work, a signal
+//! or a strange file is in [`machine`] and [`bad_input`]. One test binary, so that it links once.
+
+mod bad_input;
+mod machine;
+mod mistakes;
+mod scratch;
+mod sessions;
