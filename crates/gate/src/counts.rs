@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::repair::RepairKind;
+
 /// The kinds of reasons, in the order in which a row's reasons are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ReasonKind {
@@ -74,6 +76,8 @@ pub struct Counts {
     pub quarantined: u64,
     /// Rows that are dropped.
     pub dropped: u64,
+    /// The repaired rows by what was done to read them.
+    pub repairs: BTreeMap<RepairKind, u64>,
     /// Every promise with its numbers, also those that no row broke.
     pub reasons: BTreeMap<ReasonKey, ConstraintCount>,
 }
@@ -86,6 +90,9 @@ impl Counts {
         self.repaired += other.repaired;
         self.quarantined += other.quarantined;
         self.dropped += other.dropped;
+        for (kind, rows) in &other.repairs {
+            *self.repairs.entry(*kind).or_default() += rows;
+        }
         for (key, count) in &other.reasons {
             match self.reasons.get_mut(key) {
                 Some(own) => {

@@ -7,13 +7,14 @@ use arrow::datatypes::SchemaRef;
 use arrow::util::display::array_value_to_string;
 use tidegate_project::OnViolation;
 
+use crate::admit::admit;
 use crate::coerce::{coerce_column, type_name};
 use crate::contract::Contract;
 use crate::counts::{ReasonKey, ReasonKind};
 use crate::error::{GateError, Result};
 use crate::expectation::GateExpectation;
 use crate::incoming::Incoming;
-use crate::keys::{KeyIndex, NO_KEY, hash_keys, is_key_type};
+use crate::keys::{KeyIndex, hash_keys, is_key_type};
 use crate::split::{Split, Stamp, split};
 use crate::verdict::{Judged, judge};
 
@@ -161,54 +162,7 @@ impl Gate {
     /// # Errors
     /// When the temporary folder fails.
     pub fn admit_keys(&self, keys: &mut KeyIndex, judged: &mut Judged) -> Result<()> {
-        if judged.keys_admitted {
-            return Ok(());
-        }
-        judged.keys_admitted = true;
-        let hashes = std::mem::take(&mut judged.keys);
-        let mut duplicates = Vec::new();
-        if judged.outcomes.all_good() {
-            keys.insert_all(&hashes, |row| duplicates.push(row as u32))?;
-        } else {
-            self.admit_around_bad_rows(keys, judged, &hashes, &mut duplicates)?;
-        }
-        for row in &duplicates {
-            judged
-                .outcomes
-                .add(*row as usize, self.options.on_duplicate_key);
-        }
-        judged.keys = hashes;
-        judged.duplicates = duplicates;
-        Ok(())
-    }
-
-    /// Runs of good rows are taken in together; the bad ones between them are only looked up.
-    fn admit_around_bad_rows(
-        &self,
-        keys: &mut KeyIndex,
-        judged: &Judged,
-        hashes: &[u128],
-        duplicates: &mut Vec<u32>,
-    ) -> Result<()> {
-        let outcomes = judged.outcomes.as_slice();
-        let mut from = 0;
-        while from < hashes.len() {
-            let good = outcomes[from..]
-                .iter()
-                .take_while(|outcome| outcome.is_good())
-                .count();
-            keys.insert_all(&hashes[from..from + good], |at| {
-                duplicates.push((from + at) as u32)
-            })?;
-            from += good;
-            if from < hashes.len() {
-                if hashes[from] != NO_KEY && keys.contains(hashes[from])? {
-                    duplicates.push(from as u32);
-                }
-                from += 1;
-            }
-        }
-        Ok(())
+        admit(self, Some(keys), judged)
     }
 
     /// Parts the rows. May run on any thread; a contract with a key needs [`Gate::admit_keys`] first.

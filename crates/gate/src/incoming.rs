@@ -57,6 +57,8 @@ pub struct Layout {
     pub quote: Option<u8>,
     /// What escapes a quote inside a quoted value, if that is not the quote doubled.
     pub escape: Option<u8>,
+    /// Columns that every row of the file has with one text: those of Hive partition folders.
+    pub constants: Vec<(String, Option<String>)>,
 }
 
 /// A row that could not be cut into fields.

@@ -12,6 +12,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)
 )]
 
+mod admit;
 pub mod coerce;
 mod contract;
 mod counts;
@@ -27,6 +28,9 @@ mod repair;
 mod split;
 mod verdict;
 
+#[cfg(test)]
+mod tests;
+
 pub use coerce::CoercionOptions;
 pub use contract::{Contract, ContractColumn};
 pub use counts::{ConstraintCount, Counts, ReasonKey, ReasonKind};
@@ -37,6 +41,7 @@ pub use incoming::{Incoming, Layout, Malformed, MalformedKind};
 pub use keys::{KeyIndex, KeyIndexOptions};
 pub use limits::{LimitVerdict, evaluate_limits};
 pub use quarantine::quarantine_schema;
-pub use split::{FailUpdate, Split, Stamp};
+pub use repair::RepairKind;
+pub use split::{FailUpdate, RepairedRow, Split, Stamp};
 pub use tidegate_project::{OnViolation, QuarantineLimits};
 pub use verdict::Judged;

@@ -191,14 +191,16 @@ fn undecorate<'b>(
     {
         (rest, percent) = (number.trim_end(), true);
     }
-    let mut signed = negative;
+    let (mut signed, mut currency) = (negative, false);
     for _ in 0..2 {
         if !signed && let Some(number) = rest.strip_prefix(['-', '\u{2212}']) {
             (rest, negative, signed) = (number.trim_start(), true, true);
         } else if !signed && let Some(number) = rest.strip_prefix('+') {
             (rest, signed) = (number.trim_start(), true);
         }
-        rest = strip_currency(rest, options.currency).0;
+        if !currency {
+            (rest, currency) = strip_currency(rest, options.currency);
+        }
     }
     let mut length = 0;
     let mut push = |byte: u8| -> Result<(), Problem> {

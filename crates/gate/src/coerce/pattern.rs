@@ -8,6 +8,9 @@ use super::options::CoercionOptions;
 use super::problem::Problem;
 use super::zone::{Zone, named_zone, parse_offset};
 
+/// How deep brackets may be nested.
+const DEPTH_MAX: usize = 8;
+
 /// A compiled datetime pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
@@ -72,7 +75,7 @@ impl Pattern {
     /// Compiles a pattern; none if it has a letter that is not known or a bracket without its fellow.
     pub fn compile(pattern: &str) -> Option<Self> {
         let mut characters = pattern.chars().peekable();
-        let parts = compile_parts(&mut characters, false)?;
+        let parts = compile_parts(&mut characters, 0)?;
         (!parts.is_empty()).then_some(Self { parts })
     }
 
@@ -107,14 +110,14 @@ pub(super) fn parse_any(
 
 fn compile_parts(
     characters: &mut std::iter::Peekable<std::str::Chars<'_>>,
-    inside: bool,
+    depth: usize,
 ) -> Option<Vec<Part>> {
     let mut parts = Vec::new();
     while let Some(c) = characters.next() {
         match c {
-            '[' if inside => return None,
-            '[' => parts.push(Part::Optional(compile_parts(characters, true)?)),
-            ']' => return inside.then_some(parts),
+            '[' if depth == DEPTH_MAX => return None,
+            '[' => parts.push(Part::Optional(compile_parts(characters, depth + 1)?)),
+            ']' => return (depth > 0).then_some(parts),
             '\'' => loop {
                 match characters.next()? {
                     '\'' if characters.next_if_eq(&'\'').is_some() => {
@@ -134,7 +137,7 @@ fn compile_parts(
             literal => parts.push(Part::Literal(literal)),
         }
     }
-    (!inside).then_some(parts)
+    (depth == 0).then_some(parts)
 }
 
 fn field(letter: char, count: usize) -> Option<Part> {

@@ -26,8 +26,8 @@ pub(crate) use hash::{NO_KEY, hash_keys};
 /// How much memory a key index may take, and where it goes beyond that.
 #[derive(Debug, Clone)]
 pub struct KeyIndexOptions {
-    /// Bytes of memory (at least 64 KiB are taken); beyond them, sorted runs go to the temporary
-    /// folder.
+    /// Bytes of memory (at least 64 KiB are taken, and 40 KiB for pages once runs are read); beyond
+    /// them, sorted runs go to the temporary folder.
     pub memory_bytes: usize,
     /// Where the runs go; the system's temporary folder if none. They are removed with the index, and
     /// by the system if the process dies.

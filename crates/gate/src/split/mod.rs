@@ -11,9 +11,11 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::{filter_record_batch, interleave_record_batch};
 
 use self::reasons::Reasons;
+use crate::admit::admit;
 use crate::counts::{Counts, ReasonKey};
 use crate::error::{GateError, Result};
 use crate::gate::Gate;
+use crate::repair::{Accepted, RepairKind};
 use crate::verdict::Judged;
 
 /// What every quarantined row is stamped with.
@@ -46,6 +48,17 @@ pub struct FailUpdate {
     pub raw: String,
 }
 
+/// A malformed row that had exactly one valid reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepairedRow {
+    /// Its line.
+    pub line: u64,
+    /// What was done.
+    pub kind: RepairKind,
+    /// The row as it was written.
+    pub raw: String,
+}
+
 /// A batch, parted.
 #[derive(Debug)]
 pub struct Split {
@@ -55,6 +68,8 @@ pub struct Split {
     pub good_line: Option<Vec<u64>>,
     /// The rows for the quarantine, of [`crate::quarantine_schema`], in their order.
     pub quarantined: Option<RecordBatch>,
+    /// The malformed rows among the good ones, and what was done to read them.
+    pub repaired: Vec<RepairedRow>,
     /// The numbers.
     pub counts: Counts,
     /// Set when the update must stop; nothing of it may then be committed.
@@ -62,18 +77,23 @@ pub struct Split {
 }
 
 /// Parts the rows of a judged batch.
-pub(crate) fn split(gate: &Gate, judged: Judged, stamp: &Stamp) -> Result<Split> {
-    if !judged.keys_admitted && !gate.contract().key.is_empty() {
-        return Err(GateError::KeysNotAdmitted(judged.source.to_string()));
+pub(crate) fn split(gate: &Gate, mut judged: Judged, stamp: &Stamp) -> Result<Split> {
+    if !judged.keys_admitted {
+        if !gate.contract().key.is_empty() {
+            return Err(GateError::KeysNotAdmitted(judged.source.to_string()));
+        }
+        admit(gate, None, &mut judged)?;
     }
     let (good, good_line) = good_rows(gate, &judged)?;
     let counts = count::count(gate, &judged, good.num_rows());
+    let repaired = repaired_rows(&judged);
     let untouched = judged.outcomes.all_good() && judged.malformed.is_empty();
     if untouched {
         return Ok(Split {
             good,
             good_line,
             quarantined: None,
+            repaired,
             counts,
             fail: None,
         });
@@ -85,9 +105,25 @@ pub(crate) fn split(gate: &Gate, judged: Judged, stamp: &Stamp) -> Result<Split>
         good,
         good_line,
         quarantined,
+        repaired,
         counts,
         fail,
     })
+}
+
+fn repaired_rows(judged: &Judged) -> Vec<RepairedRow> {
+    let Some(repairs) = &judged.repairs else {
+        return Vec::new();
+    };
+    let row = |accepted: &Accepted| {
+        let malformed = &judged.malformed[accepted.malformed];
+        RepairedRow {
+            line: judged.first_line + malformed.line,
+            kind: repairs.kind(accepted.reading),
+            raw: String::from_utf8_lossy(malformed.raw.as_slice()).into_owned(),
+        }
+    };
+    repairs.accepted().iter().map(row).collect()
 }
 
 /// The rows for the table: as they are if all are good, otherwise filtered; repaired rows are put in
@@ -131,7 +167,7 @@ fn declared(gate: &Gate, batch: &RecordBatch) -> Result<RecordBatch> {
 fn with_repaired(
     gate: &Gate,
     judged: &Judged,
-    accepted: &[crate::repair::Accepted],
+    accepted: &[Accepted],
 ) -> Result<(RecordBatch, Option<Vec<u64>>)> {
     let Some(repairs) = &judged.repairs else {
         return Ok((declared(gate, &judged.coerced)?, None));

@@ -76,17 +76,15 @@ fn rejected(judged: &Judged) -> (Vec<(u64, Rejected)>, Vec<u32>) {
             rows.push(row as u32);
         }
     }
-    let repaired = |place: usize| {
-        judged
-            .repairs
-            .as_ref()
-            .is_some_and(|repairs| repairs.repaired(place))
-    };
+    let mut waits = vec![true; judged.malformed.len()];
+    for repaired in judged.repairs.iter().flat_map(|repairs| repairs.repaired()) {
+        waits[repaired] = false;
+    }
     let malformed = judged
         .malformed
         .iter()
         .enumerate()
-        .filter(|(place, _)| !repaired(*place));
+        .filter(|(place, _)| waits[*place]);
     list.extend(malformed.map(|(place, malformed)| (malformed.line, Rejected::Malformed(place))));
     list.sort_by_key(|(line, _)| *line);
     (list, rows)

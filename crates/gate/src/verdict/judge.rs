@@ -16,10 +16,24 @@ use crate::error::{GateError, Result};
 use crate::gate::Gate;
 use crate::incoming::Incoming;
 use crate::keys::{NO_KEY, hash_keys};
+use crate::repair::Repairs;
 
-/// Judges every promise but that of the key, and reads no malformed row.
+/// Judges every promise but that of the key; malformed rows are read in other ways if the gate repairs.
 pub(crate) fn judge(gate: &Gate, incoming: Incoming) -> Result<Judged> {
     check_lengths(&incoming)?;
+    let layout = incoming
+        .layout
+        .clone()
+        .filter(|_| gate.options().repair && !incoming.malformed.is_empty());
+    let mut judged = judge_rows(gate, incoming)?;
+    if let Some(layout) = layout {
+        judged.repairs = Repairs::prepare(gate, &layout, &judged.malformed, &judged.source)?;
+    }
+    Ok(judged)
+}
+
+/// Judges the rows that were cut into fields.
+pub(crate) fn judge_rows(gate: &Gate, incoming: Incoming) -> Result<Judged> {
     let rows = incoming.columns.num_rows();
     let sources = sources(gate, &incoming.columns.schema());
     let mut type_failures = Vec::new();
@@ -32,7 +46,6 @@ pub(crate) fn judge(gate: &Gate, incoming: Incoming) -> Result<Judged> {
         raw: incoming.raw,
         malformed: incoming.malformed,
         source: incoming.source,
-        layout: incoming.layout,
         first_line: 0,
         outcomes: Outcomes::new(rows),
         type_failures,

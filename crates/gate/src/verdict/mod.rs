@@ -12,10 +12,10 @@ use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use tidegate_project::OnViolation;
 
 use crate::coerce::Problem;
-use crate::incoming::{Layout, Malformed};
+use crate::incoming::Malformed;
 use crate::repair::Repairs;
 
-pub(crate) use judge::judge;
+pub(crate) use judge::{judge, judge_rows};
 
 /// Where a row goes, as bits: a row that breaks several promises has several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,7 +130,6 @@ pub struct Judged {
     pub(crate) raw: Option<ArrayRef>,
     pub(crate) malformed: Vec<Malformed>,
     pub(crate) source: Arc<str>,
-    pub(crate) layout: Option<Arc<Layout>>,
     pub(crate) first_line: u64,
     pub(crate) outcomes: Outcomes,
     /// By column, then row.
