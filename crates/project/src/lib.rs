@@ -30,4 +30,4 @@ pub use names::{QUARANTINE_SUFFIX, TableName};
 pub use project::Project;
 pub use settings::{Alerts, Settings, TIDEGATE_FILE};
 pub use source::{FileId, LineColumn, Place, SourceFile, SourceMap};
-pub use sql::{fuzz_parse, parse_expression, parse_query};
+pub use sql::{fuzz_parse, parse_expression, parse_query, parse_query_with};

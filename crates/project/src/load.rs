@@ -93,7 +93,13 @@ impl Loader {
         let mut reading = Reading::new(&root);
         let name = reading.settings(&self.environment);
         let scripts = reading.scripts();
-        self.finish(reading, name, &scripts)
+        let mut loaded = self.finish(reading, name, &scripts);
+        if loaded.project.tables.is_empty() && loaded.diagnostics.is_empty() {
+            let diagnostic = Diagnostic::warning(codes::NO_PROJECT, "the project has no tables");
+            let help = "write `CREATE … AS SELECT …` into a file of the folder `tables`";
+            loaded.diagnostics.push(diagnostic.help(help));
+        }
+        loaded
     }
 
     /// A project of texts that are in no files, each with a label; `root` is what relative paths
@@ -118,7 +124,13 @@ impl Loader {
         let namespace = Namespace::new(settings.catalog.as_deref(), &settings.schema);
         let mut parts = Parts::default();
         for &script in scripts {
-            read_script(&files, script, &namespace, &mut parts);
+            read_script(
+                &files,
+                script,
+                &namespace,
+                &settings.configuration,
+                &mut parts,
+            );
         }
         let graph = Graph::new(&parts.tables, &parts.flows);
         diagnostics.append(&mut parts.diagnostics);

@@ -18,6 +18,7 @@ mod query;
 mod statement;
 mod tokens;
 mod types;
+mod variables;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use crate::diagnostic::Diagnostic;
 use crate::model::{Expression, Flow, Query, Table};
 use crate::names::{Namespace, TableName};
+use crate::settings::Settings;
 use crate::source::{FileId, SourceFile, SourceMap};
 
 /// What the SQL of a project holds, in the order it was read.
@@ -45,7 +47,10 @@ pub(crate) struct Context<'a> {
     pub(crate) file: FileId,
     pub(crate) source: &'a SourceFile,
     pub(crate) namespace: Namespace,
+    /// What `SET` has said.
     pub(crate) configuration: Arc<BTreeMap<String, String>>,
+    /// What `${name}` stands for: the project's configuration, and values of `SET` as written.
+    pub(crate) variables: BTreeMap<String, String>,
 }
 
 /// A result whose mistake is large, and rare.
@@ -56,6 +61,7 @@ pub(crate) fn read_script(
     files: &SourceMap,
     file: FileId,
     namespace: &Namespace,
+    variables: &BTreeMap<String, String>,
     parts: &mut Parts,
 ) {
     let Some(source) = files.file(file) else {
@@ -66,12 +72,14 @@ pub(crate) fn read_script(
         source,
         namespace: namespace.clone(),
         configuration: Arc::default(),
+        variables: variables.clone(),
     };
     statement::read_statements(&mut context, parts);
 }
 
 /// Parses one query, for `tidegate query`, the shell and tests. The text is kept in `files` under
-/// `label`. Unqualified names belong to the default schema.
+/// `label`. Unqualified names belong to the schema `default`; [`parse_query_with`] takes the
+/// project's.
 ///
 /// # Errors
 /// All mistakes found, with places in the text.
@@ -80,8 +88,22 @@ pub fn parse_query(
     label: &str,
     sql: &str,
 ) -> Result<Query, Vec<Diagnostic>> {
+    let defaults = Settings::of(std::path::Path::new(""));
+    parse_query_with(&defaults, files, label, sql)
+}
+
+/// Parses one query as [`parse_query`] does, with a project's catalog, schema and configuration.
+///
+/// # Errors
+/// All mistakes found, with places in the text.
+pub fn parse_query_with(
+    settings: &Settings,
+    files: &mut SourceMap,
+    label: &str,
+    sql: &str,
+) -> Result<Query, Vec<Diagnostic>> {
     let file = files.add(label, sql);
-    with_context(files, file, query::parse_whole_query)
+    with_context(settings, files, file, query::parse_whole_query)
 }
 
 /// Parses one expression, as in `quarantine retry --set` and `--where`. The text is kept in `files`
@@ -95,10 +117,12 @@ pub fn parse_expression(
     sql: &str,
 ) -> Result<Expression, Vec<Diagnostic>> {
     let file = files.add(label, sql);
-    with_context(files, file, query::parse_whole_expression)
+    let defaults = Settings::of(std::path::Path::new(""));
+    with_context(&defaults, files, file, query::parse_whole_expression)
 }
 
 fn with_context<T>(
+    settings: &Settings,
     files: &SourceMap,
     file: FileId,
     parse: impl FnOnce(&Context<'_>) -> Result<T, Vec<Diagnostic>>,
@@ -109,8 +133,9 @@ fn with_context<T>(
     let context = Context {
         file,
         source,
-        namespace: Namespace::new(None, "default"),
+        namespace: Namespace::new(settings.catalog.as_deref(), &settings.schema),
         configuration: Arc::default(),
+        variables: settings.configuration.clone(),
     };
     parse(&context)
 }

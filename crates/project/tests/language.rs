@@ -9,6 +9,8 @@
 
 #[path = "language/describe.rs"]
 mod describe;
+#[path = "language/model.rs"]
+mod model;
 #[path = "language/robust.rs"]
 mod robust;
 #[path = "language/scale.rs"]

@@ -15,7 +15,7 @@ use sqlparser::ast::{
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::model::{AsOf, Expression, Opt, Query, Relation, RelationTarget};
+use crate::model::{Opt, Query, Relation, RelationTarget};
 use crate::source::Place;
 
 use super::cursor::too_many_parts;
@@ -62,6 +62,7 @@ pub(super) fn bind(
         diagnostics: Vec::new(),
     };
     let _: ControlFlow<()> = ast.visit(&mut binder);
+    binder.refuse_left_over();
     if !binder.diagnostics.is_empty() {
         return Err(binder.diagnostics);
     }
@@ -109,6 +110,7 @@ impl VisitorMut for Binder<'_> {
         if let Some(with) = &mut with {
             for cte in &mut with.cte_tables {
                 let name = cte.alias.name.value.to_lowercase();
+                self.refuse_binding_name(&cte.alias.name);
                 if with.recursive {
                     self.scope.push(name);
                     let _ = cte.query.visit(self);
@@ -185,6 +187,29 @@ impl Binder<'_> {
         let diagnostic = Diagnostic::error(codes::REFUSED_QUERY, message);
         self.diagnostics
             .push(diagnostic.at(place, "not in a query").help(help));
+    }
+
+    /// A query of a WITH must not hide a binding.
+    fn refuse_binding_name(&mut self, name: &Ident) {
+        let digits = name.value.strip_prefix("__r");
+        if digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())) {
+            let place = self.place(name.span);
+            let message = format!("the name `{}` is Tidegate's own", name.value);
+            let diagnostic = Diagnostic::error(codes::RESERVED_NAME, message);
+            self.diagnostics
+                .push(diagnostic.at(place, "choose another name"));
+        }
+    }
+
+    /// Nothing that was written beside a table may get lost: what no table took is a mistake.
+    fn refuse_left_over(&mut self) {
+        let mut left: Vec<Decoration> = self.decorations.drain().map(|(_, left)| left).collect();
+        left.retain(|left| left.streaming || left.as_of.is_some() || left.watermark.is_some());
+        left.sort_by_key(|left| left.place);
+        for decoration in left {
+            let help = "STREAM, versions and WATERMARK belong to a table or to read_files(…)";
+            self.refuse("this is not a table of the query", decoration.place, help);
+        }
     }
 
     fn bind_factor(&mut self, factor: &mut TableFactor) -> Parsed<()> {

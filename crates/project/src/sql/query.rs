@@ -20,6 +20,7 @@ use super::decorate::{Decorated, decorate};
 use super::dialect::DIALECT;
 use super::mistakes::{from_parser, inner_queries, left_over};
 use super::tokens::{token_place, tokenize, unquoted};
+use super::variables::substitute;
 use super::{Context, Parsed, bind};
 
 /// How many operators may follow each other in one list item: the tree is as deep as that.
@@ -182,7 +183,10 @@ fn whole_tokens(context: &Context<'_>) -> Result<Vec<TokenWithSpan>, Vec<Diagnos
     while tokens.tokens.last().map(|token| &token.token) == Some(&Token::SemiColon) {
         tokens.tokens.pop();
     }
-    Ok(tokens.tokens)
+    match substitute(context, &tokens.tokens) {
+        Some(put_in) => put_in.map_err(|diagnostic| vec![*diagnostic]),
+        None => Ok(tokens.tokens),
+    }
 }
 
 pub(crate) fn place_of(context: &Context<'_>, tokens: &[TokenWithSpan]) -> Place {

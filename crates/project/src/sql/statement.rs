@@ -17,6 +17,7 @@ use super::cursor::Cursor;
 use super::flow::{parse_auto_cdc, parse_flow};
 use super::query::{parse_query_here, place_of};
 use super::tokens::{split_statements, tokenize};
+use super::variables::substitute;
 use super::{Context, Parsed, Parts};
 
 /// Reads all statements of the context's file.
@@ -28,12 +29,7 @@ pub(crate) fn read_statements(context: &mut Context<'_>, parts: &mut Parts) {
         // What was cut off in the middle is no further mistake, but its table exists.
         let is_cut = tokens.tokens.last().map(|token| &token.token) != Some(&Token::SemiColon);
         if let Some(cut) = statements.pop_if(|_| is_cut) {
-            let mut unsaid = Parts::default();
-            read_statement(context, &tokens.tokens[cut.tokens], &mut unsaid);
-            parts
-                .incomplete
-                .extend(unsaid.tables.iter().map(|table| table.name.clone()));
-            parts.tables.append(&mut unsaid.tables);
+            lose_statement(context, &tokens.tokens[cut.tokens], parts);
         }
     }
     for statement in statements {
@@ -52,7 +48,16 @@ pub(crate) fn read_statements(context: &mut Context<'_>, parts: &mut Parts) {
 /// The words that begin a statement.
 const HEADS: &[&str] = &["CREATE", "SET", "USE"];
 
-fn read_statement(context: &mut Context<'_>, tokens: &[TokenWithSpan], parts: &mut Parts) {
+fn read_statement(context: &mut Context<'_>, written: &[TokenWithSpan], parts: &mut Parts) {
+    let put_in = match substitute(context, written) {
+        None => None,
+        Some(Ok(tokens)) => Some(tokens),
+        Some(Err(diagnostic)) => {
+            lose_statement(context, written, parts);
+            return parts.diagnostics.push(*diagnostic);
+        }
+    };
+    let tokens = put_in.as_deref().unwrap_or(written);
     let cursor = Cursor::new(context, tokens);
     let result = if cursor.is_word_at(0, "CREATE") {
         return read_create(cursor, parts);
@@ -70,8 +75,11 @@ fn read_statement(context: &mut Context<'_>, tokens: &[TokenWithSpan], parts: &m
         Err(unknown_statement(&cursor, HEADS))
     };
     match result {
-        Ok(Effect::Set((key, value))) => {
-            Arc::make_mut(&mut context.configuration).insert(key, value);
+        Ok(Effect::Set(setting)) => {
+            context
+                .variables
+                .insert(setting.key.clone(), setting.written);
+            Arc::make_mut(&mut context.configuration).insert(setting.key, setting.value);
         }
         Ok(Effect::UseCatalog(catalog)) => context.namespace.use_catalog(&catalog),
         Ok(Effect::UseSchema(schema)) => context.namespace.use_schema(&schema),
@@ -83,6 +91,20 @@ fn read_statement(context: &mut Context<'_>, tokens: &[TokenWithSpan], parts: &m
     }
 }
 
+/// A statement that cannot be read as a whole: what it seems to declare exists, so that others may
+/// name it, and what is wrong with the rest is not said.
+fn lose_statement(context: &Context<'_>, tokens: &[TokenWithSpan], parts: &mut Parts) {
+    let cursor = Cursor::new(context, tokens);
+    let mut unsaid = Parts::default();
+    if cursor.is_word_at(0, "CREATE") {
+        read_create(cursor, &mut unsaid);
+    }
+    parts.flow_lost = true;
+    let names = unsaid.tables.iter().map(|table| table.name.clone());
+    parts.incomplete.extend(names);
+    parts.tables.append(&mut unsaid.tables);
+}
+
 fn lose_flow(parts: &mut Parts, mistakes: Vec<Diagnostic>) {
     parts.flow_lost = true;
     parts.diagnostics.extend(mistakes);
@@ -90,7 +112,7 @@ fn lose_flow(parts: &mut Parts, mistakes: Vec<Diagnostic>) {
 
 /// What a statement changes for those after it in its file.
 enum Effect {
-    Set((String, String)),
+    Set(Setting),
     UseCatalog(String),
     UseSchema(String),
     UseBoth(String, String),
@@ -122,13 +144,26 @@ fn unknown_statement(cursor: &Cursor<'_>, known: &[&str]) -> Box<Diagnostic> {
     Box::new(diagnostic.help(help))
 }
 
+/// What `SET` says.
+struct Setting {
+    key: String,
+    /// The value; a string's content.
+    value: String,
+    /// The value as written, which is what `${key}` puts in.
+    written: String,
+}
+
 /// `SET k = v`, `SET TIME ZONE 'z'`.
-fn parse_set(mut cursor: Cursor<'_>) -> Parsed<(String, String)> {
+fn parse_set(mut cursor: Cursor<'_>) -> Parsed<Setting> {
     cursor.expect_words(&["SET"])?;
     if cursor.words(&["TIME", "ZONE"]) {
         let (zone, _) = cursor.string("a time zone in quotes")?;
         cursor.expect_done("`;`")?;
-        return Ok(("spark.sql.session.timeZone".to_owned(), zone));
+        return Ok(Setting {
+            key: "spark.sql.session.timeZone".to_owned(),
+            written: format!("'{zone}'"),
+            value: zone,
+        });
     }
     let start = cursor.here();
     let mut end = start;
@@ -141,15 +176,22 @@ fn parse_set(mut cursor: Cursor<'_>) -> Parsed<(String, String)> {
         return Err(cursor.expected("`SET key = value`"));
     }
     let rest = cursor.rest();
+    if rest.is_empty() {
+        return Err(cursor.expected("a value"));
+    }
+    let written = cursor.text(place_of(cursor.context(), rest)).to_owned();
     let value = match rest {
-        [] => return Err(cursor.expected("a value")),
         [only] => match &only.token {
             Token::SingleQuotedString(text) => text.clone(),
-            _ => cursor.text(cursor.here()).to_owned(),
+            _ => written.clone(),
         },
-        more => cursor.text(place_of(cursor.context(), more)).to_owned(),
+        _ => written.clone(),
     };
-    Ok((key, value))
+    Ok(Setting {
+        key,
+        value,
+        written,
+    })
 }
 
 /// `USE [CATALOG | SCHEMA | DATABASE] name`.
