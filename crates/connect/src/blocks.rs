@@ -103,9 +103,9 @@ impl Blocks {
             limit,
             newline,
         } = self.cutting;
-        let mut data = Vec::with_capacity(block + ahead + PADDING + 1);
-        data.append(&mut self.carry);
         let goal = block + ahead;
+        let mut data = std::mem::take(&mut self.carry);
+        data.reserve((goal + PADDING + 1).saturating_sub(data.len()));
         if data.len() < goal {
             let wanted = goal - data.len();
             self.fill(&mut data, wanted);
@@ -166,7 +166,10 @@ impl Blocks {
     fn close(&mut self, mut data: Vec<u8>, own: usize, dropped: u64) -> Block {
         let end = data.len();
         if own < end {
-            self.carry = data[own..].to_vec();
+            // With the room of the next block, so that it is copied once.
+            let room = self.cutting.block + self.cutting.ahead + PADDING + 1;
+            self.carry = Vec::with_capacity(room.max(end - own));
+            self.carry.extend_from_slice(&data[own..]);
         }
         data.resize(end + PADDING, self.cutting.newline);
         Block {

@@ -4,10 +4,10 @@
 //!
 //! Each function asserts this and so panics only for a mistake of ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, AsArray, StringViewArray};
 use bytes::Bytes;
 
 use crate::batch::MalformedKind;
@@ -46,22 +46,33 @@ pub(crate) fn read_source(source: &Source, reading: &Reading) -> Outcome {
 }
 
 fn collect(source: &Source, reading: &Reading, slice: Slice, outcome: &mut Outcome) -> Result<()> {
-    let (mut skip, mut base) = (0, slice.first_line);
+    let (mut skip, mut base, mut known) = (0, slice.first_line, HashSet::new());
     // New columns may come in any order of pieces: by name, then, as in the first that has them.
     for piece in reading.pieces_of(source.clone(), slice)? {
         let decoded = piece?.decode(skip)?;
         let batch = &decoded.batch;
         for field in batch.columns.schema().fields() {
-            if !outcome.names.contains(field.name()) {
+            if known.insert(field.name().clone()) {
                 outcome.names.push(field.name().clone());
             }
         }
+        let columns: Vec<_> = outcome
+            .names
+            .iter()
+            .map(|name| {
+                batch
+                    .columns
+                    .column_by_name(name)
+                    .and_then(|column| column.as_string_view_opt())
+            })
+            .collect();
         for (row, line) in batch.line.iter().enumerate() {
-            let value = |name: &String| {
-                let column = batch.columns.column_by_name(name)?.as_string_view_opt()?;
-                column.is_valid(row).then(|| column.value(row).to_owned())
+            let value = |column: &Option<&StringViewArray>| {
+                column
+                    .filter(|column| column.is_valid(row))
+                    .map(|column| column.value(row).to_owned())
             };
-            let values = outcome.names.iter().map(value).collect();
+            let values = columns.iter().map(value).collect();
             let raw = batch.raw.as_ref().and_then(|raw| raw.as_string_view_opt());
             let raw = raw
                 .map(|raw| raw.value(row).as_bytes().to_vec())

@@ -8,6 +8,8 @@ const WINDOW: usize = 32 << 10;
 /// The positions found so far, in order.
 pub(crate) struct Index {
     positions: Vec<u32>,
+    /// How many of them are filled.
+    count: usize,
     /// Up to where the block has been scanned.
     scanned: usize,
     /// Up to where it is to be scanned; the byte there is a newline put by the block's maker.
@@ -23,9 +25,10 @@ impl Index {
     /// Will scan `data[from..=end]`; `data` has at least 64 bytes behind `end`. Without quotes,
     /// give the delimiter twice.
     pub(crate) fn new(from: usize, end: usize, delimiter: u8, quote: u8, newline: u8) -> Self {
-        let positions = Vec::with_capacity(WINDOW / 4);
+        let positions = vec![0; WINDOW / 2];
         Self {
             positions,
+            count: 0,
             scanned: from,
             limit: end + 1,
             delimiter,
@@ -38,7 +41,7 @@ impl Index {
     /// The positions found so far.
     #[inline(always)]
     pub(crate) fn positions(&self) -> &[u32] {
-        &self.positions
+        &self.positions[..self.count]
     }
 
     /// Whether the rest of the line at index `at` is known.
@@ -51,7 +54,8 @@ impl Index {
     /// the end). The positions move down by `at`.
     #[cold]
     pub(crate) fn advance(&mut self, data: &[u8], at: usize) {
-        self.positions.drain(..at);
+        self.positions.copy_within(at..self.count, 0);
+        self.count -= at;
         self.behind_newline = self.behind_newline.saturating_sub(at);
         while self.behind_newline == 0 && self.extend(data) {}
     }
@@ -63,9 +67,8 @@ impl Index {
             return false;
         }
         let stop = self.limit.min(self.scanned + WINDOW);
-        let before = self.positions.len();
+        let before = self.count;
         let mut count = before;
-        self.positions.resize(before + WINDOW + 64, 0);
         let (delimiter, quote, newline) = (self.delimiter, self.quote, self.newline);
         let mut base = self.scanned;
         while base < stop {
@@ -76,12 +79,15 @@ impl Index {
             if stop - base < 64 {
                 mask &= (1u64 << (stop - base)) - 1;
             }
+            if self.positions.len() < count + 72 {
+                self.positions.resize(count + WINDOW, 0);
+            }
             count = flatten(mask, base as u32, &mut self.positions, count);
             base += 64;
         }
-        self.positions.truncate(count);
+        self.count = count;
         self.scanned = stop;
-        if let Some(last) = self.positions[before..]
+        if let Some(last) = self.positions[before..count]
             .iter()
             .rposition(|&position| data[position as usize] == newline)
         {

@@ -58,6 +58,9 @@ impl Splitter<'_> {
                 self.cross(position, *next)?;
             }
         };
+        if let Some(escape) = self.rules.dialect.escape {
+            escaped = escaped || memchr(escape, &data[open + 1..close]).is_some();
+        }
         self.behind(next, close)
             .map(|(behind, ends_record)| Quoted {
                 start: open + 1,
