@@ -20,7 +20,9 @@ pub(crate) struct HyperLogLog {
 impl HyperLogLog {
     /// The sketch of the empty set.
     pub(crate) fn new() -> Self {
-        Self { registers: Box::new([0; REGISTERS]) }
+        Self {
+            registers: Box::new([0; REGISTERS]),
+        }
     }
 
     /// The share by which an estimate may be off (one standard deviation).

@@ -29,7 +29,11 @@ pub(crate) struct MisraGries {
 impl MisraGries {
     /// Keeps `capacity` counters after each [`Self::compact`].
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), counters: HashMap::default(), error: 0 }
+        Self {
+            capacity: capacity.max(1),
+            counters: HashMap::default(),
+            error: 0,
+        }
     }
 
     /// Adds `count` occurrences of `value`. Call [`Self::compact`] after each group.
@@ -38,7 +42,8 @@ impl MisraGries {
             counter.count += count;
             counter.first_row = counter.first_row.min(first_row);
         } else {
-            self.counters.insert(value.into(), Counter { count, first_row });
+            self.counters
+                .insert(value.into(), Counter { count, first_row });
             if self.counters.len() > self.capacity.saturating_mul(64) {
                 self.compact();
             }
@@ -50,7 +55,11 @@ impl MisraGries {
         if self.counters.len() <= self.capacity {
             return;
         }
-        let mut counts: Vec<u64> = self.counters.values().map(|counter| counter.count).collect();
+        let mut counts: Vec<u64> = self
+            .counters
+            .values()
+            .map(|counter| counter.count)
+            .collect();
         let (_, &mut cut, _) = counts.select_nth_unstable_by(self.capacity, |a, b| b.cmp(a));
         self.error += cut;
         self.counters.retain(|_, counter| {
@@ -80,8 +89,17 @@ impl MisraGries {
 
     /// The counters, most frequent first; equal counts in the order of their first row.
     pub(crate) fn sorted(&self) -> Vec<(&str, &Counter)> {
-        let mut all: Vec<_> = self.counters.iter().map(|(value, counter)| (&**value, counter)).collect();
-        all.sort_by(|a, b| b.1.count.cmp(&a.1.count).then(a.1.first_row.cmp(&b.1.first_row)).then(a.0.cmp(b.0)));
+        let mut all: Vec<_> = self
+            .counters
+            .iter()
+            .map(|(value, counter)| (&**value, counter))
+            .collect();
+        all.sort_by(|a, b| {
+            b.1.count
+                .cmp(&a.1.count)
+                .then(a.1.first_row.cmp(&b.1.first_row))
+                .then(a.0.cmp(b.0))
+        });
         all
     }
 }

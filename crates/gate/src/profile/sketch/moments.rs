@@ -14,7 +14,11 @@ pub(crate) struct Moments {
 impl Moments {
     /// Adds a finite `value`, `weight` times.
     pub(crate) fn add(&mut self, value: f64, weight: f64) {
-        self.merge(&Self { count: weight, mean: value, squares: 0.0 });
+        self.merge(&Self {
+            count: weight,
+            mean: value,
+            squares: 0.0,
+        });
     }
 
     /// Adds everything the other has seen.

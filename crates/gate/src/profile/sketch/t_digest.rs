@@ -29,14 +29,23 @@ pub(crate) struct TDigest {
 impl TDigest {
     /// The sketch of no values.
     pub(crate) fn new() -> Self {
-        Self { centroids: Vec::new(), merged: 0, weight: 0.0, min: f64::INFINITY, max: f64::NEG_INFINITY }
+        Self {
+            centroids: Vec::new(),
+            merged: 0,
+            weight: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        }
     }
 
     /// Adds a finite `value`, `weight` times.
     pub(crate) fn add(&mut self, value: f64, weight: f64) {
         self.min = self.min.min(value);
         self.max = self.max.max(value);
-        self.push(Centroid { mean: value, weight });
+        self.push(Centroid {
+            mean: value,
+            weight,
+        });
     }
 
     /// Adds everything the other has seen.
@@ -79,7 +88,8 @@ impl TDigest {
         for &next in &self.centroids[1..] {
             let share = (before + current.weight + next.weight) / self.weight;
             if share <= limit {
-                current.mean += (next.mean - current.mean) * (next.weight / (current.weight + next.weight));
+                current.mean +=
+                    (next.mean - current.mean) * (next.weight / (current.weight + next.weight));
                 current.weight += next.weight;
             } else {
                 before += current.weight;
@@ -140,7 +150,11 @@ fn next_limit(from: f64) -> f64 {
     let scale = COMPRESSION / std::f64::consts::TAU;
     let k = scale * (2.0 * from - 1.0).clamp(-1.0, 1.0).asin() + 1.0;
     let angle = k / scale;
-    if angle >= std::f64::consts::FRAC_PI_2 { 1.0 } else { f64::midpoint(angle.sin(), 1.0) }
+    if angle >= std::f64::consts::FRAC_PI_2 {
+        1.0
+    } else {
+        f64::midpoint(angle.sin(), 1.0)
+    }
 }
 
 /// The height at `x` of the line through two points.
