@@ -20,6 +20,7 @@ mod error;
 mod expectation;
 mod gate;
 mod incoming;
+pub mod infer;
 mod keys;
 mod limits;
 pub mod profile;
