@@ -102,3 +102,6 @@ pub(crate) async fn appended_since(table: &LakeTable, since: u64) -> Result<Chan
         files,
     })
 }
+
+#[cfg(test)]
+mod tests;

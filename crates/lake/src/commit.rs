@@ -492,3 +492,6 @@ fn commit_info(commit: &Commit, removes: &[Remove]) -> CommitInfo {
 pub(crate) fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
 }
+
+#[cfg(test)]
+mod tests;

@@ -372,3 +372,6 @@ fn register_store(state: &dyn Session, table: &LakeTable) -> Result<ObjectStoreU
     }
     Ok(url)
 }
+
+#[cfg(test)]
+mod tests;
