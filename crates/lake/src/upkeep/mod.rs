@@ -29,7 +29,7 @@ pub(crate) async fn checkpoint_if_due(table: &LakeTable, version: u64) -> Result
         .and_then(|every| every.parse().ok())
         .unwrap_or(CHECKPOINT_EVERY)
         .max(1);
-    if version == 0 || version % every != 0 {
+    if version == 0 || !version.is_multiple_of(every) {
         return Ok(());
     }
     fail_point!("lake.checkpoint.before");

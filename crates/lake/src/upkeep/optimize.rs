@@ -32,6 +32,9 @@ const SORT_BYTES_MAX: u64 = 64 << 20;
 /// Rows handed to the writer at a time after sorting.
 const SORTED_ROWS: usize = 64 << 10;
 
+/// The values that a folder stands for, by column.
+type Folder = Vec<(String, Option<String>)>;
+
 /// When files are put together.
 #[derive(Debug, Clone)]
 pub struct OptimizeOptions {
@@ -163,12 +166,12 @@ fn bins(
         reason = "a share of a size, to within a byte or so"
     )]
     let small = (target as f64 * SMALL_SHARE) as u64;
-    let mut folders: BTreeMap<Vec<(String, Option<String>)>, Vec<Arc<TableFile>>> = BTreeMap::new();
+    let mut folders: BTreeMap<Folder, Vec<Arc<TableFile>>> = BTreeMap::new();
     for file in files {
         let plain = file.add.deletion_vector.is_none() && !file.path().contains("://");
         if plain && file.bytes() < small {
             let values = file.partition_values().iter();
-            let mut folder: Vec<_> = values.map(|(k, v)| (k.clone(), v.clone())).collect();
+            let mut folder: Folder = values.map(|(k, v)| (k.clone(), v.clone())).collect();
             folder.sort_unstable();
             folders.entry(folder).or_default().push(file);
         }

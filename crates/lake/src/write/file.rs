@@ -15,6 +15,7 @@ use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 
+use super::partition::FolderValues;
 use super::{DataFile, PlanInner, encoding, partition, statistics};
 use crate::commit::now_ms;
 use crate::error::LakeError;
@@ -40,7 +41,7 @@ pub(super) struct OpenFile {
     /// The path below the table's folder.
     relative: String,
     shown: String,
-    values: Vec<Option<String>>,
+    values: FolderValues,
     rows: u64,
 }
 
@@ -48,7 +49,7 @@ impl OpenFile {
     /// Opens a file for rows of these folder values, which begins with rows like `first`.
     pub fn create(
         plan: &PlanInner,
-        values: Vec<Option<String>>,
+        values: FolderValues,
         first: &RecordBatch,
     ) -> Result<OpenFile, LakeError> {
         let columns = plan

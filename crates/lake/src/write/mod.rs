@@ -26,7 +26,7 @@ use crate::{commit::CommitMode, schema};
 
 pub use encoding::Codec;
 use file::OpenFile;
-use partition::PartitionSplit;
+use partition::{FolderValues, PartitionSplit};
 
 /// Files that one writer keeps open at most; past it, the largest is finished.
 const OPEN_FILES_MAX: usize = 64;
@@ -160,7 +160,7 @@ impl WritePlan {
 pub struct PartWriter {
     plan: Arc<PlanInner>,
     /// Open files by the values of their folders (empty for a table without).
-    open: HashMap<Vec<Option<String>>, OpenFile>,
+    open: HashMap<FolderValues, OpenFile>,
     done: Vec<DataFile>,
     committed: bool,
 }
@@ -192,11 +192,7 @@ impl PartWriter {
     }
 
     /// Writes rows that all belong into one folder.
-    fn write_part(
-        &mut self,
-        values: Vec<Option<String>>,
-        rows: &RecordBatch,
-    ) -> Result<(), LakeError> {
+    fn write_part(&mut self, values: FolderValues, rows: &RecordBatch) -> Result<(), LakeError> {
         if !self.open.contains_key(&values) {
             if self.open.len() >= OPEN_FILES_MAX {
                 self.finish_largest()?;
@@ -243,7 +239,7 @@ impl PartWriter {
     /// # Errors
     /// If a file cannot be written; all files of this writer are removed then.
     pub fn finish(mut self) -> Result<Vec<DataFile>, LakeError> {
-        let mut open: Vec<Vec<Option<String>>> = self.open.keys().cloned().collect();
+        let mut open: Vec<FolderValues> = self.open.keys().cloned().collect();
         open.sort_unstable();
         for values in open {
             self.finish_one(&values)?;

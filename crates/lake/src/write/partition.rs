@@ -23,6 +23,12 @@ const FORMAT: FormatOptions<'static> = FormatOptions::new()
     .with_timestamp_format(Some("%Y-%m-%d %H:%M:%S%.6f"))
     .with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.6f"));
 
+/// The values of the partition columns, as Delta writes them; `None` is NULL.
+pub(super) type FolderValues = Vec<Option<String>>;
+
+/// The rows of one folder.
+type Part = (FolderValues, RecordBatch);
+
 /// Rows about to be split.
 pub(super) struct PartitionSplit<'a> {
     table: &'a str,
@@ -52,11 +58,11 @@ impl<'a> PartitionSplit<'a> {
     }
 
     /// The rows of each folder, with the folder's values. Rows keep their order.
-    pub fn parts(&self) -> Result<Vec<(Vec<Option<String>>, RecordBatch)>, LakeError> {
+    pub fn parts(&self) -> Result<Vec<Part>, LakeError> {
         self.split().map_err(|error| failed(self.table, error))
     }
 
-    fn split(&self) -> Result<Vec<(Vec<Option<String>>, RecordBatch)>, ArrowError> {
+    fn split(&self) -> Result<Vec<Part>, ArrowError> {
         let fields = self
             .folders
             .iter()
@@ -88,7 +94,7 @@ impl<'a> PartitionSplit<'a> {
             .collect()
     }
 
-    fn values_at(&self, row: usize) -> Result<Vec<Option<String>>, ArrowError> {
+    fn values_at(&self, row: usize) -> Result<FolderValues, ArrowError> {
         self.folders
             .iter()
             .map(|column| value_text(column, row))
