@@ -289,5 +289,34 @@ fn main() -> Result<(), Box<dyn Error>> {
         counts.quarantined,
         keys.len()
     );
+    drop(keys);
+    key_index(5_000_000)
+}
+
+/// Takes so many keys into an index, with memory enough and with too little.
+fn key_index(rows: usize) -> Result<(), Box<dyn Error>> {
+    for memory_bytes in [512 << 20, 32 << 20] {
+        let mut keys = KeyIndex::new(KeyIndexOptions {
+            memory_bytes,
+            spill_folder: None,
+        });
+        let mut spent = Duration::ZERO;
+        for first in (0..rows).step_by(BATCH_ROWS) {
+            let ids = (first..first + BATCH_ROWS).map(|number| format!("P{number:09}"));
+            let column: ArrayRef = Arc::new(StringViewArray::from_iter_values(ids));
+            let batch = RecordBatch::try_from_iter([("id", column)])?;
+            let start = Clock::start();
+            keys.insert_existing(&batch)?;
+            spent += start.elapsed();
+        }
+        println!(
+            "key index, {} keys, {} MiB allowed: {:>7.1} ns/key, {} MiB taken, {} runs",
+            keys.len(),
+            memory_bytes >> 20,
+            spent.as_nanos() as f64 / rows as f64,
+            keys.memory_bytes() >> 20,
+            keys.spilled_runs()
+        );
+    }
     Ok(())
 }

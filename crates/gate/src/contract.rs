@@ -16,7 +16,7 @@ pub struct ContractColumn {
     pub name: String,
     /// The Arrow type that every value must coerce to.
     pub data_type: DataType,
-    /// Whether NULL is allowed.
+    /// Whether NULL is allowed. Columns of the key allow none in any case.
     pub nullable: bool,
 }
 
@@ -45,7 +45,7 @@ pub struct Contract {
 impl Contract {
     /// The schema of good rows: names, types and nullability as declared.
     pub fn schema(&self) -> SchemaRef {
-        self.schema_with(|column| column.nullable)
+        self.schema_with(|place| self.is_nullable(place))
     }
 
     /// The schema that expectations are evaluated on: as [`Contract::schema`], but every column may
@@ -55,11 +55,19 @@ impl Contract {
         self.schema_with(|_| true)
     }
 
-    fn schema_with(&self, nullable: impl Fn(&ContractColumn) -> bool) -> SchemaRef {
+    /// Whether a column allows NULL: it is declared so, and is no part of the key.
+    pub fn is_nullable(&self, place: usize) -> bool {
+        self.columns.get(place).is_none_or(|column| column.nullable) && !self.key.contains(&place)
+    }
+
+    fn schema_with(&self, nullable: impl Fn(usize) -> bool) -> SchemaRef {
         let fields: Vec<Field> = self
             .columns
             .iter()
-            .map(|column| Field::new(&column.name, column.data_type.clone(), nullable(column)))
+            .enumerate()
+            .map(|(place, column)| {
+                Field::new(&column.name, column.data_type.clone(), nullable(place))
+            })
             .collect();
         Arc::new(Schema::new(fields))
     }

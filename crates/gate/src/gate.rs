@@ -259,7 +259,7 @@ impl ReasonKeys {
                 .map(|place| (place, own(ReasonKind::Type, name(place))))
                 .collect(),
             not_null: places
-                .filter(|place| !contract.columns[*place].nullable)
+                .filter(|place| !contract.is_nullable(*place))
                 .map(|place| (place, own(ReasonKind::NotNull, name(place))))
                 .collect(),
             duplicate_key: (!contract.key.is_empty())

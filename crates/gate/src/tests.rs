@@ -793,6 +793,16 @@ fn empty_batches_and_columnless_contracts_pass() {
 }
 
 #[test]
+fn a_key_is_never_null_even_where_its_column_may_be() {
+    let mut contract = contract();
+    contract.columns[0].nullable = true;
+    let gate = Gate::new(contract, vec![], GateOptions::default()).unwrap();
+    let split = run(&gate, &mut keys(), incoming(&[["", "1", "EUR", ""]]));
+    assert_eq!(reasons(&split), ["100: not_null id=-"]);
+    assert!(!gate.schema().field(0).is_nullable() && gate.judging_schema().field(0).is_nullable());
+}
+
+#[test]
 fn counts_of_batches_add_up() {
     let gate = gate(vec![positive(OnViolation::Quarantine)]);
     let mut index = keys();

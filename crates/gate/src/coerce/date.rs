@@ -172,29 +172,99 @@ fn iso_date(bytes: &[u8; 10]) -> Option<i32> {
     calendar::date(year as i32, month, day).ok()
 }
 
+/// Eight bytes of a fixed form, looked at together.
+struct Form {
+    template: u64,
+    slack: u64,
+}
+
+impl Form {
+    /// A form in which `0` stands for any digit and every other byte for itself.
+    const fn new(form: &[u8; 8]) -> Self {
+        let mut slack = [0x7f_u8; 8];
+        let mut at = 0;
+        while at < 8 {
+            if form[at] == b'0' {
+                slack[at] = 0x7f - 9;
+            }
+            at += 1;
+        }
+        Self {
+            template: u64::from_le_bytes(*form),
+            slack: u64::from_le_bytes(slack),
+        }
+    }
+
+    /// The value of each digit, in its byte; none if a byte does not fit.
+    #[inline(always)]
+    const fn digits(&self, word: u64) -> Option<u64> {
+        // A byte becomes the value of its digit, or 0 where another byte was to stand. What is larger
+        // than 9, or than 0, sets the top bit when the slack is added.
+        let values = word ^ self.template;
+        if (values | values.wrapping_add(self.slack)) & 0x8080_8080_8080_8080 != 0 {
+            return None;
+        }
+        Some(values)
+    }
+}
+
+/// The number of two digits that begins at a byte.
+#[inline(always)]
+const fn pair(digits: u64, byte: u32) -> u32 {
+    let digits = digits >> (byte * 8);
+    (digits & 0xff) as u32 * 10 + (digits >> 8 & 0xff) as u32
+}
+
 /// `YYYY-MM-DD[T ]HH:MM:SS[.f…][Z|±HH:MM]` to local microseconds and the offset in seconds; none if
 /// it is anything else, or has more than six digits of a second.
 #[inline(always)]
 fn iso_timestamp(bytes: &[u8]) -> Option<(i64, Option<i32>)> {
-    let (head, tail) = bytes.split_first_chunk::<19>()?;
-    let days = iso_date(head.first_chunk()?)?;
-    let mut digits = Digits {
-        bytes: head,
-        worst: 0,
+    const DATE: Form = Form::new(b"0000-00-");
+    const TIME: Form = Form::new(b"00T00:00");
+    const MILLIS: Form = Form::new(b":00.000Z");
+    let (date, rest) = bytes.split_first_chunk::<8>()?;
+    let (time, tail) = rest.split_first_chunk::<8>()?;
+    let date = DATE.digits(u64::from_le_bytes(*date))?;
+    let mut time = *time;
+    if time[2] == b' ' {
+        time[2] = b'T';
+    }
+    let time = TIME.digits(u64::from_le_bytes(time))?;
+    let year = pair(date, 0) * 100 + pair(date, 2);
+    let days = calendar::date(year as i32, pair(date, 5), pair(time, 0)).ok()?;
+    let (hour, minute) = (pair(time, 3), pair(time, 6));
+    let (second, micros, offset) = match tail
+        .try_into()
+        .ok()
+        .map(|tail| MILLIS.digits(u64::from_le_bytes(tail)))
+    {
+        Some(Some(digits)) => {
+            let millis = pair(digits, 4) * 10 + (digits >> 48 & 0xff) as u32;
+            (pair(digits, 1), millis * 1000, Some(0))
+        }
+        _ => iso_second(tail)?,
     };
-    let (hour, minute, second) = (digits.two(11), digits.two(14), digits.two(17));
-    let separated = (head[10] == b'T' || head[10] == b' ') && head[13] == b':' && head[16] == b':';
-    if digits.worst > 9 || !separated || hour > 23 || minute > 59 || second > 59 {
+    if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let seconds = i64::from(days) * 86_400 + i64::from(hour * 3600 + minute * 60 + second);
+    Some((seconds * SECOND + i64::from(micros), offset))
+}
+
+/// `:SS[.f…][Z|±HH:MM]`: seconds, microseconds and the offset.
+#[inline]
+fn iso_second(tail: &[u8]) -> Option<(u32, u32, Option<i32>)> {
+    let [b':', tens @ b'0'..=b'9', ones @ b'0'..=b'9', tail @ ..] = tail else {
+        return None;
+    };
+    let second = u32::from(tens - b'0') * 10 + u32::from(ones - b'0');
     let (micros, zone) = iso_fraction(tail)?;
-    let local = seconds * SECOND + i64::from(micros);
-    match zone {
-        [] => Some((local, None)),
-        [b'Z'] => Some((local, Some(0))),
-        _ => Some((local, Some(iso_offset(zone)?))),
-    }
+    let offset = match zone {
+        [] => None,
+        [b'Z'] => Some(0),
+        _ => Some(iso_offset(zone)?),
+    };
+    Some((second, micros, offset))
 }
 
 /// The microseconds of `.f…`, if there is one, and what follows.

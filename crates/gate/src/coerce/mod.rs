@@ -9,6 +9,7 @@
 
 mod calendar;
 mod date;
+mod fuzz;
 mod json;
 mod moment;
 mod nested;
@@ -64,6 +65,48 @@ pub fn coerce_column(
     Ok(CoercedColumn { array, failures })
 }
 
+/// Coerces the lines of any bytes to every type under several options: the entry of a fuzzer.
+///
+/// # Panics
+/// When a coercion loses count of its rows, or reports a failure on a row that has a value.
+pub fn fuzz_coercion(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<Option<&str>> = text
+        .split('\n')
+        .map(|line| (line != "\\N").then_some(line))
+        .collect();
+    let column: ArrayRef = Arc::new(lines.iter().copied().collect::<StringViewArray>());
+    for options in fuzz::options() {
+        for data_type in fuzz::types() {
+            let Ok(coerced) = coerce_column(&column, &data_type, &options) else {
+                continue;
+            };
+            assert_eq!(coerced.array.len(), lines.len(), "{data_type}");
+            let in_order = coerced
+                .failures
+                .is_sorted_by(|left, right| left.row < right.row);
+            assert!(
+                in_order,
+                "failures of {data_type} are not in the order of rows"
+            );
+            for failure in &coerced.failures {
+                let row = failure.row as usize;
+                assert!(
+                    coerced.array.is_null(row),
+                    "a failed {data_type} has a value"
+                );
+                let message = failure
+                    .problem
+                    .message(lines[row].unwrap_or_default(), &data_type);
+                assert!(
+                    lines[row].is_some() && !message.is_empty(),
+                    "NULL failed as {data_type}"
+                );
+            }
+        }
+    }
+}
+
 /// Coerces a text column.
 fn coerce_text(
     text: &StringViewArray,
@@ -100,12 +143,12 @@ fn strings(array: &StringViewArray, options: &CoercionOptions) -> ArrayRef {
     if options.null_values.is_empty() && !options.empty_string_is_null {
         return Arc::new(array.clone());
     }
-    let mut validity = text::Validity::new(array.len());
+    let mut validity = text::Validity::of(array);
     text::for_each_text(array, |row, bytes| {
-        let keep = bytes.is_some_and(|bytes| {
-            !(options.is_null_value(bytes) || (bytes.is_empty() && options.empty_string_is_null))
-        });
-        if !keep {
+        let stands_for_null = |bytes: &[u8]| {
+            options.is_null_value(bytes) || (bytes.is_empty() && options.empty_string_is_null)
+        };
+        if bytes.is_some_and(stands_for_null) {
             validity.clear(row);
         }
     });

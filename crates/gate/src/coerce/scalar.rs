@@ -182,7 +182,7 @@ fn parse_float<F: std::str::FromStr>(text: &str) -> Option<F> {
 pub(super) fn booleans(text: &StringViewArray, options: &CoercionOptions) -> Parsed {
     let rows = text.len();
     let mut values = BooleanBufferBuilder::new(rows);
-    let mut validity = Validity::new(rows);
+    let mut validity = Validity::of(text);
     let mut failures = Vec::new();
     let defaults = CoercionOptions::default();
     let usual = options.null_values.is_empty()
@@ -190,7 +190,6 @@ pub(super) fn booleans(text: &StringViewArray, options: &CoercionOptions) -> Par
         && options.false_values == defaults.false_values;
     for_each_text(text, |row, bytes| {
         let Some(bytes) = bytes else {
-            validity.clear(row);
             values.append(false);
             return;
         };
@@ -268,7 +267,7 @@ pub(super) fn binaries(text: &StringViewArray, options: &CoercionOptions) -> Par
 }
 
 fn from_hex(text: &[u8]) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16);
@@ -281,7 +280,7 @@ fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     let text = &text[..text.len() - padding];
     let remainder = text.len() % 4;
-    if remainder == 1 || padding > 2 || (padding > 0 && (remainder + padding) % 4 != 0) {
+    if remainder == 1 || padding > 2 || (padding > 0 && !(remainder + padding).is_multiple_of(4)) {
         return None;
     }
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);

@@ -4,7 +4,7 @@
 //! `slow` one, kept out of the loop's code, sees the rest: white space, NULL texts, other forms, and
 //! failures, which are few and stand apart in a list.
 
-use arrow::array::{ArrowPrimitiveType, PrimitiveArray, StringViewArray};
+use arrow::array::{Array, ArrowPrimitiveType, PrimitiveArray, StringViewArray};
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer};
 
 use super::options::CoercionOptions;
@@ -47,7 +47,7 @@ pub(super) fn for_each_text<'a>(
 ) {
     let views = text.views().inner().as_slice().chunks_exact(VIEW_BYTES);
     let buffers = text.data_buffers();
-    match arrow::array::Array::nulls(text).filter(|nulls| nulls.null_count() > 0) {
+    match text.nulls().filter(|nulls| nulls.null_count() > 0) {
         None => {
             for (row, view) in views.enumerate() {
                 each(row, Some(text_of(view, buffers)));
@@ -61,7 +61,8 @@ pub(super) fn for_each_text<'a>(
     }
 }
 
-/// Which rows are not NULL; costs nothing until the first that is.
+/// Which rows are not NULL: those of the text, less the ones that are cleared. Costs nothing until
+/// there is one.
 #[derive(Debug)]
 pub(super) struct Validity {
     bits: Vec<u64>,
@@ -69,11 +70,15 @@ pub(super) struct Validity {
 }
 
 impl Validity {
-    /// For so many rows, none NULL yet.
-    pub(super) fn new(rows: usize) -> Self {
+    /// That of a text column.
+    pub(super) fn of(text: &StringViewArray) -> Self {
+        let bits = match text.nulls().filter(|nulls| nulls.null_count() > 0) {
+            Some(nulls) => nulls.inner().bit_chunks().iter_padded().collect(),
+            None => Vec::new(),
+        };
         Self {
-            bits: Vec::new(),
-            rows,
+            bits,
+            rows: text.len(),
         }
     }
 
@@ -125,14 +130,13 @@ pub(super) fn parse_primitive<T: ArrowPrimitiveType>(
     fast: impl Fn(&[u8]) -> Option<T::Native>,
     slow: impl Fn(&str) -> Result<T::Native, Problem>,
 ) -> (PrimitiveArray<T>, Vec<ValueFailure>) {
-    let rows = arrow::array::Array::len(text);
+    let rows = text.len();
     let mut values: Vec<T::Native> = Vec::with_capacity(rows);
-    let mut validity = Validity::new(rows);
+    let mut validity = Validity::of(text);
     let mut failures = Vec::new();
     let named_nulls = !options.null_values.is_empty();
     for_each_text(text, |row, bytes| {
         let Some(bytes) = bytes else {
-            validity.clear(row);
             values.push(T::Native::default());
             return;
         };

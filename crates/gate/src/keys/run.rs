@@ -125,7 +125,7 @@ impl Writer {
     }
 
     fn push(&mut self, key: u128) -> io::Result<()> {
-        if self.keys % PAGE_KEYS as u64 == 0 {
+        if self.keys.is_multiple_of(PAGE_KEYS as u64) {
             self.fences.push(key);
         }
         self.keys += 1;
@@ -206,7 +206,7 @@ impl Filter {
         let (low, high) = (key as u64, (key >> 64) as u64);
         let blocks = (self.words.len() / BLOCK_WORDS) as u128;
         // The top bits of `high` order the run; the block comes from `low`, the bits from both.
-        let block = (u128::from(low) * blocks >> 64) as usize;
+        let block = ((u128::from(low) * blocks) >> 64) as usize;
         let bits = low.rotate_left(32) ^ high;
         (
             block * BLOCK_WORDS,

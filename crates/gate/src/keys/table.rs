@@ -63,13 +63,43 @@ impl Table {
         }
     }
 
+    /// Grows in place, so that no second table is needed beside the first.
+    ///
+    /// A cluster is what lies between two empty slots: its keys belong nowhere before it, and twice as
+    /// far on in a table twice as large. So clusters are moved from the last to the first, and never
+    /// meet one that is yet to move; keys that would go round the end wait until all others are placed.
     fn grow(&mut self, slots: usize) {
-        let old = std::mem::replace(&mut self.slots, vec![EMPTY; slots]);
-        for key in old {
-            if key != EMPTY {
-                let at = self.probe(key);
-                self.slots[at] = key;
+        let old = self.slots.len();
+        self.slots.resize(slots, EMPTY);
+        let empty = |slot: &u128| *slot == EMPTY;
+        let first = self.slots.iter().position(empty).unwrap_or(0);
+        let mut waiting: Vec<u128> = self.slots[..first].to_vec();
+        self.slots[..first].fill(EMPTY);
+        let mut cluster = Vec::new();
+        let mut end = old;
+        while end > first {
+            if empty(&self.slots[end - 1]) {
+                end -= 1;
+                continue;
             }
+            let start = self.slots[..end]
+                .iter()
+                .rposition(empty)
+                .map_or(0, |at| at + 1);
+            cluster.extend_from_slice(&self.slots[start..end]);
+            self.slots[start..end].fill(EMPTY);
+            for key in cluster.drain(..) {
+                let home = self.home(key);
+                match self.slots[home..].iter().position(empty) {
+                    Some(at) => self.slots[home + at] = key,
+                    None => waiting.push(key),
+                }
+            }
+            end = start;
+        }
+        for key in waiting {
+            let at = self.probe(key);
+            self.slots[at] = key;
         }
     }
 
@@ -77,7 +107,7 @@ impl Table {
     #[inline(always)]
     fn home(&self, key: u128) -> usize {
         // The slots are a power of two, so this takes the key's top bits.
-        ((key >> 64) * self.slots.len() as u128 >> 64) as usize
+        (((key >> 64) * self.slots.len() as u128) >> 64) as usize
     }
 
     /// Where a key is, or the empty slot where it would be.
@@ -106,11 +136,13 @@ impl Table {
     /// Takes in keys for which there is room; `taken` hears the places of those that were there. Says
     /// how many were new.
     pub(super) fn insert_all(&mut self, keys: &[u128], mut taken: impl FnMut(usize)) -> u64 {
-        let before = self.keys;
+        let (before, mask) = (self.keys, self.slots.len().saturating_sub(1));
         for (chunk, part) in keys.chunks(CHUNK).enumerate() {
             let mut touched = 0;
             for key in part {
-                touched |= self.slots[self.home(*key)] as u64;
+                // Also the place behind, which often lies in the next line of the cache.
+                let home = self.home(*key);
+                touched |= self.slots[home] as u64 | self.slots[(home + 3) & mask] as u64;
             }
             std::hint::black_box(touched);
             for (at, key) in part.iter().enumerate() {

@@ -12,7 +12,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::DataType;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
-use super::reasons::{Reasons, Told};
+use super::reasons::{Fields, Reasons, Told};
 use super::{FailUpdate, Stamp};
 use crate::counts::ReasonKind;
 use crate::error::Result;
@@ -236,10 +236,30 @@ fn as_json(batch: &RecordBatch, rows: &[u32]) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let taken = take_record_batch(batch, &UInt32Array::from(rows.to_vec()))?;
+    match written_json(&taken) {
+        Ok(texts) if texts.len() == rows.len() => Ok(texts),
+        // A type that has no JSON (a map of numbers) is shown as text.
+        _ => {
+            let fields = Fields::new(&taken)?;
+            let object = |row| {
+                let members = fields.of(row).map(|(name, text)| {
+                    (
+                        name.to_owned(),
+                        text.map_or(serde_json::Value::Null, |text| text.into_owned().into()),
+                    )
+                });
+                serde_json::Value::Object(members.collect()).to_string()
+            };
+            Ok((0..rows.len()).map(object).collect())
+        }
+    }
+}
+
+fn written_json(batch: &RecordBatch) -> Result<Vec<String>> {
     let mut writer = arrow::json::WriterBuilder::new()
         .with_explicit_nulls(true)
         .build::<_, arrow::json::writer::LineDelimited>(Vec::new());
-    writer.write(&taken)?;
+    writer.write(batch)?;
     writer.finish()?;
     let text = String::from_utf8_lossy(&writer.into_inner()).into_owned();
     Ok(text.lines().map(str::to_owned).collect())
@@ -257,10 +277,15 @@ fn row_id(source: &str, line: u64, number: u64) -> String {
     bytes.extend_from_slice(source.as_bytes());
     bytes.extend_from_slice(&line.to_le_bytes());
     bytes.extend_from_slice(&number.to_le_bytes());
-    let [first, second] = SECRETS
-        .each_ref()
-        .map(|secrets| rapidhash_v3_seeded(&bytes, secrets));
-    format!("{first:016x}{second:016x}")
+    let mut id = String::with_capacity(32);
+    for secrets in &SECRETS {
+        for byte in rapidhash_v3_seeded(&bytes, secrets).to_be_bytes() {
+            for digit in [byte >> 4, byte & 15] {
+                id.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+            }
+        }
+    }
+    id
 }
 
 /// The columns of the quarantine batch as they grow.

@@ -146,9 +146,9 @@ fn failed_rows(failures: &[TypeFailure], column: usize) -> impl Iterator<Item = 
 }
 
 fn find_nulls(gate: &Gate, judged: &mut Judged) {
-    for (place, column) in gate.contract().columns.iter().enumerate() {
+    for place in 0..gate.contract().columns.len() {
         let array = judged.coerced.column(place);
-        if column.nullable {
+        if gate.contract().is_nullable(place) {
             continue;
         }
         let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0) else {
