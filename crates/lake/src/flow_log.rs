@@ -289,6 +289,15 @@ impl FlowLog {
         self.intent(committed.unwrap_or(0) + 1).await
     }
 
+    /// Takes an intent back, so that its epoch can be planned anew. Only for an epoch that no table
+    /// holds: the caller must have seen that.
+    ///
+    /// # Errors
+    /// If the warehouse cannot be written.
+    pub async fn withdraw(&self, epoch: u64) -> Result<(), LakeError> {
+        self.place.delete(&intent_name(epoch)).await
+    }
+
     /// How far the flow has read, by what its table holds.
     ///
     /// # Errors

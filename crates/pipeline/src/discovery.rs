@@ -1,0 +1,145 @@
+//! What is found out about files before they are read: their format, layout and columns, asked once per path.
+//!
+//! `connect` discovers; this module remembers, so that `check`, planning and the update of one run look at the head of a
+//! file once, and turns a project's `read_files(…)` into the reader's and the gate's options, with the place of an option
+//! nobody knows.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use parking_lot::Mutex;
+use tidegate_connect::{Discovered, FileEntry, ReadOptions};
+use tidegate_gate::{CoercionOptions, Layout};
+use tidegate_project::{Diagnostic, Opt};
+
+use crate::codes;
+use crate::error::{PipelineError, Result};
+use crate::workspace::nearest;
+
+/// The options of one `read_files(…)`, parted by who reads them.
+#[derive(Debug, Clone)]
+pub(crate) struct FileOptions {
+    pub(crate) read: Arc<ReadOptions>,
+    pub(crate) coercion: CoercionOptions,
+    pub(crate) repair: bool,
+}
+
+/// Options that the pipeline itself reads.
+const OWN: &[&str] = &["repair"];
+
+impl FileOptions {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// [`PipelineError::Diagnostics`] with the place of an option that is unknown or has a value it cannot have.
+    pub(crate) fn parse(format: Option<&str>, options: &BTreeMap<String, Opt>) -> Result<Self> {
+        let mut pairs: BTreeMap<&str, &str> =
+            options.iter().map(|(name, option)| (name.as_str(), option.value.as_str())).collect();
+        if let Some(format) = format {
+            pairs.insert("format", format);
+        }
+        let (read, rest) =
+            ReadOptions::take(pairs).map_err(|error| misread(options, &error.to_string(), option_of(&error)))?;
+        let mut repair = false;
+        let mut unknown = Vec::new();
+        for (name, value) in &rest {
+            if name.eq_ignore_ascii_case("repair") {
+                repair = value.eq_ignore_ascii_case("true");
+            } else if !CoercionOptions::names().any(|known| known.eq_ignore_ascii_case(name)) {
+                unknown.push(unknown_option(name, options));
+            }
+        }
+        if !unknown.is_empty() {
+            return Err(PipelineError::Diagnostics(unknown));
+        }
+        let coercion =
+            CoercionOptions::from_options(&rest).map_err(|error| misread(options, &error.to_string(), None))?;
+        Ok(Self { read: Arc::new(read), coercion, repair })
+    }
+}
+
+fn option_of(error: &tidegate_connect::ConnectError) -> Option<&'static str> {
+    match error {
+        tidegate_connect::ConnectError::OptionValue { name, .. } => Some(name),
+        _ => None,
+    }
+}
+
+/// An option's value that cannot be, with its place where it is known which one.
+fn misread(options: &BTreeMap<String, Opt>, message: &str, name: Option<&str>) -> PipelineError {
+    let mut diagnostic = Diagnostic::error(codes::OPTION, message);
+    let place = options
+        .iter()
+        .find(|(written, _)| match name {
+            Some(name) => written.eq_ignore_ascii_case(name),
+            None => message.contains(written.as_str()),
+        })
+        .map(|(_, option)| option.place);
+    if let Some(place) = place {
+        diagnostic = diagnostic.at(place, "this option");
+    }
+    PipelineError::Diagnostics(vec![diagnostic])
+}
+
+fn unknown_option(name: &str, options: &BTreeMap<String, Opt>) -> Diagnostic {
+    let known = ReadOptions::names().chain(CoercionOptions::names()).chain(OWN.iter().copied());
+    let mut diagnostic = Diagnostic::error(codes::OPTION, format!("`{name}` is not an option of read_files"));
+    if let Some(option) = options.get(name) {
+        diagnostic = diagnostic.at(option.place, "not known");
+    }
+    match nearest(name, known.map(str::to_owned).collect()) {
+        Some(nearest) => diagnostic.help(format!("did you mean `{nearest}`?")),
+        None => diagnostic.help("docs/sql.md lists the options"),
+    }
+}
+
+/// The columns that were discovered, any of which may be NULL.
+pub(crate) fn schema_of(discovered: &Discovered) -> SchemaRef {
+    let fields = discovered.columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Remembers discoveries by path and options.
+#[derive(Debug, Default)]
+pub(crate) struct Discoveries {
+    known: Mutex<BTreeMap<String, Arc<Discovered>>>,
+}
+
+impl Discoveries {
+    /// What the files of `path` look like, by their heads.
+    ///
+    /// # Errors
+    /// When there are none or they cannot be understood.
+    pub(crate) async fn of_path(&self, root: &Path, path: &str, options: &FileOptions) -> Result<Arc<Discovered>> {
+        let key = format!("{path}\u{0}{:?}", options.read);
+        if let Some(found) = self.known.lock().get(&key) {
+            return Ok(Arc::clone(found));
+        }
+        let files = tidegate_connect::list(root, path, &options.read).await?;
+        let found = Self::of_files(&files, options).await?;
+        self.known.lock().insert(key, Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// What these very files look like.
+    pub(crate) async fn of_files(files: &[FileEntry], options: &FileOptions) -> Result<Arc<Discovered>> {
+        Ok(Arc::new(tidegate_connect::discover(files, &options.read).await?))
+    }
+}
+
+/// The layout that repairs try other cuts of; none where the format has no delimiters or no repair is wanted.
+pub(crate) fn repair_layout(discovered: &Discovered, options: &FileOptions) -> Option<Arc<Layout>> {
+    if !options.repair {
+        return None;
+    }
+    let tidegate_connect::Layout::Csv(dialect) = &discovered.layout else { return None };
+    Some(Arc::new(Layout {
+        names: discovered.columns.iter().map(|column| column.name.clone()).collect(),
+        delimiter: dialect.delimiter.clone(),
+        quote: dialect.quote,
+        escape: dialect.escape,
+        constants: Vec::new(),
+    }))
+}

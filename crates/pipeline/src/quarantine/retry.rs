@@ -1,0 +1,329 @@
+//! `quarantine retry`: held rows, changed by expressions if wanted, through the same gate again, once.
+//!
+//! A retry is an epoch of the flow `<table>__retry`. Its intent holds the request and the versions it reads, so that one
+//! that was killed between its two commits is finished by the next, from the same rows and with the same outcome: the
+//! quarantine first says where each row went, then the table takes the rows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{cast, take_record_batch};
+use arrow::datatypes::DataType;
+use datafusion::physical_plan::execute_stream;
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use tidegate_engine::{CompiledExpression, CompiledProjection};
+use tidegate_gate::{Counts, Gate, Incoming, KeyIndex, KeyIndexOptions, Stamp};
+use tidegate_lake::{AsOf, CommitMode, FlowId, Intent, LakeTable, PartWriter};
+use tidegate_project::{SourceMap, Table, parse_expression};
+
+use super::rows::{self, Fate};
+use crate::catalog::Catalog;
+use crate::discovery::FileOptions;
+use crate::error::{PipelineError, Result};
+use crate::gates::{GateSettings, gate_of};
+use crate::lock::ProjectLock;
+use crate::report::ReasonCount;
+use crate::update::{EpochCommit, EpochFiles, FlowState, add_promises, preload, quarantine_spec, table_spec};
+use crate::workspace::Workspace;
+
+/// What to send through the gate again, and how to change it first.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, PartialEq, Eq)]
+pub struct RetryRequest {
+    /// The table.
+    pub table: String,
+    /// Columns and the SQL expressions that give their new text, over the row's fields as text.
+    pub set: Vec<(String, String)>,
+    /// Only rows for which this SQL expression is TRUE.
+    pub filter: Option<String>,
+}
+
+/// What a retry came to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RetryReport {
+    /// Rows that were sent through the gate.
+    pub tried: u64,
+    /// Rows that are in the table now.
+    pub released: u64,
+    /// Rows that a `DROP ROW` promise dropped.
+    pub dropped: u64,
+    /// Rows that are still held.
+    pub still_held: u64,
+    /// Why those are held.
+    pub reasons: Vec<ReasonCount>,
+}
+
+impl Workspace {
+    /// Sends held rows of a table through its gate again.
+    ///
+    /// # Errors
+    /// Mistakes in the expressions; a table without a quarantine; what an update can meet. Nothing is changed then.
+    pub async fn quarantine_retry(&self, request: &RetryRequest) -> Result<RetryReport> {
+        self.refuse_mistakes()?;
+        let name = self.table_named(&request.table)?;
+        let table = self.project.table(&name).ok_or_else(|| PipelineError::UnknownTable {
+            name: request.table.clone(),
+            nearest: None,
+        })?;
+        let _lock = ProjectLock::take(&self.state_folder())?;
+        let catalog = Catalog::build(self).await?;
+        catalog.refuse_mistakes()?;
+        self.finish_retry(table, &catalog).await?;
+        self.retry(table, &catalog, request, None).await
+    }
+
+    /// Finishes a retry of this table that was killed between its two commits, if there is one.
+    pub(crate) async fn finish_retry(&self, table: &Table, catalog: &Catalog) -> Result<()> {
+        let state = FlowState::load(self.lake().await?, retry_flow(table), &table.name).await?;
+        let Some(intent) = state.half_done().await? else { return Ok(()) };
+        let request: RetryRequest = serde_json::from_str(&intent.fingerprint)
+            .map_err(|error| PipelineError::Request(format!("the intent of a retry cannot be read: {error}")))?;
+        self.retry(table, catalog, &request, Some(intent)).await?;
+        Ok(())
+    }
+
+    async fn retry(
+        &self,
+        table: &Table,
+        catalog: &Catalog,
+        request: &RetryRequest,
+        again: Option<Intent>,
+    ) -> Result<RetryReport> {
+        let lake = self.lake().await?;
+        let state = FlowState::load(lake, retry_flow(table), &table.name).await?;
+        let Some(quarantine) = state.quarantine.clone() else {
+            return Err(PipelineError::Request(format!("`{}` has no quarantined rows", table.name)));
+        };
+        let intent = match again {
+            Some(intent) => intent,
+            None => {
+                let text = serde_json::to_string(request)
+                    .map_err(|error| PipelineError::Request(format!("the request cannot be kept: {error}")))?;
+                let run = format!("retry-{}", uuid::Uuid::now_v7());
+                let intent = state.next_intent(&run, &text, false);
+                state.begin(&intent).await?;
+                intent
+            }
+        };
+        let worked = self.work(table, catalog, request, &state, &intent, &quarantine).await;
+        let (report, files) = match worked {
+            Ok(worked) => worked,
+            Err(error) => {
+                state.withdraw(&intent).await;
+                return Err(error);
+            }
+        };
+        EpochCommit { lake, state: &state, intent: &intent }.commit(files).await?;
+        Ok(report)
+    }
+
+    async fn work(
+        &self,
+        table: &Table,
+        catalog: &Catalog,
+        request: &RetryRequest,
+        state: &FlowState,
+        intent: &Intent,
+        quarantine: &LakeTable,
+    ) -> Result<(RetryReport, EpochFiles)> {
+        let lake = self.lake().await?;
+        let base = match intent.base_versions.get(&quarantine.name().key()) {
+            Some(Some(version)) => quarantine.at(AsOf::Version(*version)).await?,
+            _ => quarantine.clone(),
+        };
+        let schema = match (catalog.schema(&table.name), &state.target) {
+            (_, Some(target)) => target.schema(),
+            (Some(schema), None) => schema,
+            (None, None) => return Err(PipelineError::Request(format!("`{}` has no columns yet", table.name))),
+        };
+        let settings = self.retry_settings(table)?;
+        let gate = gate_of(self, table, &schema, &settings)?;
+        let mut keys = KeyIndex::new(KeyIndexOptions::default());
+        if let (false, Some(target)) = (gate.contract().key.is_empty(), state.base(intent).await?) {
+            preload(self, &gate, &mut keys, &target).await?;
+        }
+        let (good, held) = (table_spec(table, &schema), quarantine_spec(&table.name));
+        let replaced = base.files().await?;
+        let mode = CommitMode::Replace(replaced);
+        let mut work = Work {
+            change: Change::compile(self, &gate, &base, request)?,
+            good: lake.write_plan(&good, &CommitMode::Append).await?.writer(),
+            held: lake.write_plan(&held, &mode).await?.writer(),
+            stamp: stamp(table, intent),
+            counts: Counts::default(),
+            tried: 0,
+            gate,
+            keys,
+        };
+        let session = self.engine()?.session_state();
+        let plan = base.provider().scan(&session, None, &[], None).await?;
+        let mut stream = execute_stream(plan, session.task_ctx())?;
+        while let Some(batch) = stream.try_next().await? {
+            work.batch(&batch)?;
+        }
+        let report = work.report(table);
+        let files = EpochFiles {
+            target: Arc::new(good),
+            quarantine: Arc::new(held),
+            good: work.good.finish()?,
+            quarantined: work.held.finish()?,
+            mode: CommitMode::Append,
+            quarantine_mode: mode,
+            next_lines: Vec::new(),
+        };
+        Ok((report, files))
+    }
+
+    /// How the table's source reads values, so that a retry reads them alike.
+    fn retry_settings(&self, table: &Table) -> Result<GateSettings> {
+        for flow in self.project.flows_into(&table.name) {
+            for relation in &flow.query.relations {
+                if let tidegate_project::RelationTarget::Files { format, options, .. } = &relation.target {
+                    let options = FileOptions::parse(format.as_deref(), options)?;
+                    return Ok(GateSettings { coercion: options.coercion, positions: true, ..GateSettings::default() });
+                }
+            }
+        }
+        Ok(GateSettings { positions: true, ..GateSettings::default() })
+    }
+}
+
+fn retry_flow(table: &Table) -> FlowId {
+    FlowId::new(format!("{}__retry", table.name.key()))
+}
+
+fn stamp(table: &Table, intent: &Intent) -> Stamp {
+    Stamp {
+        flow: table.name.key().into(),
+        run: intent.run.as_str().into(),
+        epoch: i64::try_from(intent.epoch).unwrap_or(i64::MAX),
+        time_micros: intent.written_ms.saturating_mul(1_000),
+    }
+}
+
+/// The request's expressions, compiled over the fields as text.
+struct Change {
+    names: Vec<String>,
+    set: Option<(Vec<String>, CompiledProjection)>,
+    filter: Option<CompiledExpression>,
+}
+
+impl Change {
+    fn compile(workspace: &Workspace, gate: &Gate, quarantine: &LakeTable, request: &RetryRequest) -> Result<Self> {
+        let names: Vec<String> = gate.contract().columns.iter().map(|column| column.name.clone()).collect();
+        let fields = RecordBatch::new_empty(rows::text_schema(&names));
+        let seen = rows::with_own_columns(&fields, &RecordBatch::new_empty(quarantine.schema()))?.schema();
+        let mut files = SourceMap::default();
+        let parsed = |files: &mut SourceMap, label: &str, text: &str| {
+            parse_expression(files, label, text)
+                .map_err(|diagnostics| PipelineError::Query { diagnostics, files: Box::new(files.clone()) })
+        };
+        let filter = match &request.filter {
+            Some(text) => {
+                let expression = parsed(&mut files, "--where", text)?;
+                let compiled = workspace.engine()?.predicate(&expression, Arc::clone(&seen), &files);
+                Some(compiled.map_err(|error| PipelineError::from(error).in_query(&files))?)
+            }
+            None => None,
+        };
+        let mut expressions = Vec::new();
+        for (column, text) in &request.set {
+            let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case(column)) else {
+                return Err(PipelineError::Request(format!(
+                    "--set names `{column}`, which is no column of the table; it has {}",
+                    names.join(", ")
+                )));
+            };
+            expressions.push((name.clone(), parsed(&mut files, "--set", text)?));
+        }
+        let set = match expressions.is_empty() {
+            true => None,
+            false => {
+                let compiled = workspace.engine()?.projection(&expressions, seen, &files);
+                let compiled = compiled.map_err(|error| PipelineError::from(error).in_query(&files))?;
+                Some((expressions.into_iter().map(|(name, _)| name).collect(), compiled))
+            }
+        };
+        Ok(Self { names, set, filter })
+    }
+
+    /// The text of the rows to be tried, with the changes made; and which rows these are.
+    fn apply(&self, batch: &RecordBatch) -> Result<(RecordBatch, Vec<usize>)> {
+        let fields = rows::fields_as_columns(batch, &self.names)?;
+        let seen = rows::with_own_columns(&fields, batch)?;
+        let filter = self.filter.as_ref().map(|filter| filter.evaluate(&seen)).transpose()?;
+        let tried = rows::tried(batch, filter.as_ref())?;
+        let picks: UInt32Array = tried.iter().filter_map(|row| u32::try_from(*row).ok()).collect();
+        let (fields, seen) = (take_record_batch(&fields, &picks)?, take_record_batch(&seen, &picks)?);
+        let Some((names, set)) = &self.set else { return Ok((fields, tried)) };
+        let changed = set.evaluate(&seen)?;
+        let mut columns: BTreeMap<usize, ArrayRef> = BTreeMap::new();
+        for (name, column) in names.iter().zip(changed.columns()) {
+            columns.insert(fields.schema().index_of(name)?, cast(column, &DataType::Utf8View)?);
+        }
+        let all = fields.columns().iter().enumerate();
+        let all = all.map(|(index, column)| columns.remove(&index).unwrap_or_else(|| Arc::clone(column))).collect();
+        Ok((RecordBatch::try_new(fields.schema(), all)?, tried))
+    }
+}
+
+/// A retry on its way through the batches of the quarantine.
+struct Work {
+    change: Change,
+    gate: Gate,
+    keys: KeyIndex,
+    good: PartWriter,
+    held: PartWriter,
+    stamp: Stamp,
+    counts: Counts,
+    tried: u64,
+}
+
+impl Work {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<()> {
+        let (fields, tried) = self.change.apply(batch)?;
+        let mut fates = vec![Fate::Untried; batch.num_rows()];
+        if tried.is_empty() {
+            return Ok(self.held.write(batch)?);
+        }
+        let mut judged = self.gate.judge(Incoming::typed(fields, "quarantine"))?;
+        self.gate.admit_keys(&mut self.keys, &mut judged)?;
+        let split = self.gate.split(judged, &self.stamp)?;
+        for row in &tried {
+            fates[*row] = Fate::Dropped;
+        }
+        for line in split.good_line.iter().flatten() {
+            if let Some(row) = usize::try_from(*line).ok().and_then(|line| tried.get(line)) {
+                fates[*row] = Fate::Released;
+            }
+        }
+        if let Some(failures) = &split.quarantined {
+            let lines = cast(rows::column(failures, "line")?, &DataType::UInt64)?;
+            let lines = arrow::array::AsArray::as_primitive::<arrow::datatypes::UInt64Type>(&lines).clone();
+            for (failure, line) in lines.values().iter().enumerate() {
+                if let Some(row) = usize::try_from(*line).ok().and_then(|line| tried.get(line)) {
+                    fates[*row] = Fate::Held(failure);
+                }
+            }
+        }
+        self.tried += tried.len() as u64;
+        self.counts.merge(&split.counts);
+        self.good.write(&split.good)?;
+        let written = rows::written_down(batch, &fates, split.quarantined.as_ref(), self.stamp.epoch)?;
+        Ok(self.held.write(&written)?)
+    }
+
+    fn report(&self, table: &Table) -> RetryReport {
+        let mut reasons = Vec::new();
+        add_promises(table, &self.counts, &mut reasons);
+        reasons.retain(|reason: &ReasonCount| reason.rows > 0);
+        RetryReport {
+            tried: self.tried,
+            released: self.counts.good,
+            dropped: self.counts.dropped,
+            still_held: self.counts.quarantined,
+            reasons,
+        }
+    }
+}

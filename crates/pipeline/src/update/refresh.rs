@@ -1,0 +1,305 @@
+//! One table of an update: which of its flows have something to do, and doing it.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use tidegate_gate::{Counts, KeyIndex, KeyIndexOptions, LimitVerdict, Stamp, evaluate_limits, quarantine_schema};
+use tidegate_lake::{CommitMode, FlowId, Intent, Lake, NextLine, TableSpec};
+use tidegate_project::{ClusterBy, Flow, FlowKind, OnViolation, Table, TableKind, TableName};
+
+use super::Update;
+use super::destination::{TableDestination, WritePlans, Written};
+use super::epoch::{EpochCommit, EpochFiles, FlowState};
+use super::sources::Reads;
+use crate::error::{PipelineError, Result};
+use crate::events::{Event, Meter};
+use crate::gates::{GateSettings, gate_of};
+use crate::report::{Outcome, ReasonCount, TableReport};
+use crate::rows::{Load, Route, drive};
+
+/// A table being refreshed.
+pub(crate) struct Refresh<'u, 'w> {
+    pub(crate) update: &'u Update<'w>,
+    pub(crate) table: &'w Table,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) full: bool,
+    index: usize,
+}
+
+/// A flow about to run: where it stands, what it reads, what it will commit.
+pub(crate) struct Step<'s> {
+    pub(crate) flow: &'s Flow,
+    pub(crate) state: FlowState,
+    pub(crate) intent: Intent,
+    pub(crate) reads: Reads,
+    pub(crate) mode: CommitMode,
+}
+
+/// What the rows of a step came to, before they are committed.
+pub(crate) struct Passed {
+    pub(crate) counts: Counts,
+    pub(crate) written: Written,
+    pub(crate) schema: SchemaRef,
+    pub(crate) next_lines: Vec<NextLine>,
+}
+
+impl<'u, 'w> Refresh<'u, 'w> {
+    pub(crate) fn new(update: &'u Update<'w>, index: usize, table: &'w Table, meter: Arc<Meter>) -> Self {
+        Self { update, table, meter, full: update.is_full(index), index }
+    }
+
+    /// Runs every flow of the table, one after the other: they write the same table.
+    pub(crate) async fn run(&self, report: &mut TableReport) -> Result<Outcome> {
+        let project = &self.update.workspace.project;
+        let mut outcome = Outcome::Skipped;
+        let mut restart = self.full;
+        for number in project.graph.flows_into(&self.table.name) {
+            let Some(flow) = project.flows.get(*number) else { continue };
+            if self.run_flow(*number, flow, restart, report).await? {
+                outcome = Outcome::Refreshed;
+                // Only the first flow empties the table; the others add to it, reading from the beginning as well.
+            }
+            restart = self.full;
+        }
+        let lake = self.update.workspace.lake().await?;
+        report.version = lake.table(&self.table.name).await?.map(|table| table.version());
+        Ok(outcome)
+    }
+
+    /// Runs one flow; gives whether there was anything to do.
+    async fn run_flow(&self, number: usize, flow: &Flow, restart: bool, report: &mut TableReport) -> Result<bool> {
+        let Some(step) = self.begin(flow, number, restart, report).await? else { return Ok(false) };
+        self.meter.expect_bytes(step.reads.bytes());
+        report.files += step.reads.file_count();
+        report.bytes += step.reads.bytes();
+        report.notes.extend(step.reads.notes.iter().cloned());
+        let lake = self.update.workspace.lake().await?.clone();
+        let passed = match self.pass(&lake, number, &step).await {
+            Ok(passed) => passed,
+            Err(error) => {
+                step.state.withdraw(&step.intent).await;
+                return Err(error);
+            }
+        };
+        if let Err(error) = self.judge_counts(&passed.counts, report) {
+            lake.discard(&self.table.name, &passed.written.good).await?;
+            lake.discard(&self.table.name.quarantine(), &passed.written.quarantine).await?;
+            step.state.withdraw(&step.intent).await;
+            return Err(error);
+        }
+        let files = EpochFiles {
+            target: Arc::new(table_spec(self.table, &passed.schema)),
+            quarantine: Arc::new(quarantine_spec(&self.table.name)),
+            good: passed.written.good,
+            quarantined: passed.written.quarantine,
+            quarantine_mode: step.mode.clone(),
+            mode: step.mode,
+            next_lines: passed.next_lines,
+        };
+        EpochCommit { lake: &lake, state: &step.state, intent: &step.intent }.commit(files).await?;
+        Ok(true)
+    }
+
+    /// Decides what the flow reads and writes the intent; none when there is nothing to do.
+    async fn begin<'s>(
+        &self,
+        flow: &'s Flow,
+        number: usize,
+        restart: bool,
+        report: &mut TableReport,
+    ) -> Result<Option<Step<'s>>> {
+        let workspace = self.update.workspace;
+        let lake = workspace.lake().await?;
+        let state = FlowState::load(lake, FlowId::new(flow.name.key()), &self.table.name).await?;
+        let complete = self.table.kind == TableKind::MaterializedView;
+        let first = workspace.project.graph.flows_into(&self.table.name).first() == Some(&number);
+        let mode = if complete || (restart && first) { CommitMode::Overwrite } else { CommitMode::Append };
+        if let Some(intent) = state.half_done().await? {
+            let reads = self.update.reads_again(&flow.query, &intent).await?;
+            return Ok(Some(Step { flow, state, intent, reads, mode }));
+        }
+        let fingerprint = self.fingerprint(flow);
+        let positions = state.positions().await?;
+        let once = matches!(flow.kind, FlowKind::Append { once: true, .. });
+        if once && !restart && state.committed().is_some() {
+            return Ok(None);
+        }
+        let fresh = complete || restart || once;
+        let known = if fresh { Default::default() } else { positions.clone() };
+        let reads = self.update.plan_reads(&flow.query, &known).await?;
+        let nothing_new = match complete {
+            true => positions.epoch > 0 && positions.fingerprint == fingerprint && reads.unmoved(&positions),
+            false => !restart && !once && self.nothing_new(&reads),
+        };
+        if nothing_new && !(complete && restart) {
+            report.notes.extend(reads.notes);
+            return Ok(None);
+        }
+        let run = self.update.run.to_string();
+        let mut intent = state.next_intent(&run, &fingerprint, fresh);
+        intent.files.clone_from(&reads.file_reads);
+        intent.tables.clone_from(&reads.table_reads);
+        state.begin(&intent).await?;
+        Ok(Some(Step { flow, state, intent, reads, mode }))
+    }
+
+    /// Whether no streaming leaf has anything that was not read yet.
+    fn nothing_new(&self, reads: &Reads) -> bool {
+        let files = reads.files.values().all(|files| files.slices.is_empty());
+        let tables = reads.table_reads.iter().all(|read| read.after == Some(read.until));
+        files && tables
+    }
+
+    /// What the table and flow say, so that a changed definition is seen.
+    fn fingerprint(&self, flow: &Flow) -> String {
+        let table = self.table;
+        let promises: Vec<String> = table
+            .expectations
+            .iter()
+            .map(|expectation| format!("{} {} {:?}", expectation.name, expectation.expression.text, expectation.on_violation))
+            .collect();
+        let columns: Vec<String> =
+            table.columns.iter().map(|column| format!("{} {} {}", column.name, column.data_type, column.nullable)).collect();
+        format!("{}\n{}\n{}", flow.query.text, columns.join(","), promises.join("\n"))
+    }
+
+    /// The stamp of every row that the step quarantines. Its time is the intent's, so that an epoch done again gives the
+    /// same rows.
+    pub(crate) fn stamp(&self, step: &Step<'_>) -> Stamp {
+        Stamp {
+            flow: step.flow.name.key().into(),
+            run: step.intent.run.as_str().into(),
+            epoch: i64::try_from(step.intent.epoch).unwrap_or(i64::MAX),
+            time_micros: step.intent.written_ms.saturating_mul(1_000),
+        }
+    }
+
+    /// Sends loads through the table's gate into part writers.
+    pub(crate) async fn through_gate(
+        &self,
+        lake: &Lake,
+        step: &Step<'_>,
+        schema: SchemaRef,
+        settings: &GateSettings,
+        loads: impl Iterator<Item = Result<Load>> + Send + 'static,
+    ) -> Result<Passed> {
+        let gate = gate_of(self.update.workspace, self.table, &schema, settings)?;
+        let mut keys = KeyIndex::new(KeyIndexOptions::default());
+        if !gate.contract().key.is_empty()
+            && let Some(base) = step.state.base(&step.intent).await?
+        {
+            super::stream::preload(self.update.workspace, &gate, &mut keys, &base).await?;
+        }
+        let (stamp, meter) = (self.stamp(step), Arc::clone(&self.meter));
+        let plans = WritePlans {
+            good: lake.write_plan(&table_spec(self.table, &schema), &step.mode).await?,
+            quarantine: lake.write_plan(&quarantine_spec(&self.table.name), &step.mode).await?,
+        };
+        let (cancel, table) = (self.update.watch.cancel.clone(), self.table.name.to_string());
+        let workers = self.update.workspace.threads();
+        let work = tokio::task::spawn_blocking(move || {
+            let destinations = (0..workers).map(|_| TableDestination::new(&plans)).collect();
+            let route =
+                Route { table: &table, gate: &gate, stamp: &stamp, meter: &meter, cancel: &cancel, raw_column: false };
+            let driven = drive(loads, &route, keys, destinations)?;
+            let mut written = Written::default();
+            for destination in driven.destinations {
+                destination.finish(&mut written)?;
+            }
+            let next_lines = driven.next_lines.into_iter().map(|(source, line)| NextLine {
+                relation: String::new(),
+                path: source.to_string(),
+                line,
+            });
+            Ok(Passed { counts: driven.counts, written, schema, next_lines: next_lines.collect() })
+        });
+        work.await.map_err(|_| PipelineError::Worker)?
+    }
+
+    /// Adds up, holds the sum against the rule that no row disappears, and looks at the limits.
+    fn judge_counts(&self, counts: &Counts, report: &mut TableReport) -> Result<()> {
+        let table = self.table.name.to_string();
+        report.rows_in += counts.rows_in;
+        report.good += counts.good;
+        report.repaired += counts.repaired;
+        report.quarantined += counts.quarantined;
+        report.dropped += counts.dropped;
+        add_promises(self.table, counts, &mut report.promises);
+        report.reasons = report.promises.iter().filter(|promise| promise.rows > 0).cloned().collect();
+        report.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.rows));
+        if counts.good + counts.quarantined + counts.dropped != counts.rows_in {
+            let Counts { rows_in, good, quarantined, dropped, .. } = *counts;
+            return Err(PipelineError::RowsLost { table, rows_in, good, quarantined, dropped });
+        }
+        match evaluate_limits(&self.table.quarantine, counts) {
+            LimitVerdict::Within => Ok(()),
+            LimitVerdict::Alert(message) => {
+                report.notes.push(format!("alert: {message}"));
+                self.update.tell(Event::Alert { table, message });
+                Ok(())
+            }
+            LimitVerdict::Fail(message) => Err(PipelineError::QuarantineLimit { table, message }),
+        }
+    }
+
+    /// The table's own columns, as the catalog knows them.
+    pub(crate) fn schema(&self) -> Result<SchemaRef> {
+        self.update.catalog.schema(&self.table.name).ok_or_else(|| {
+            PipelineError::Request(format!("the columns of `{}` are not known yet", self.table.name))
+        })
+    }
+
+    /// The table's number in the project.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+}
+
+/// What a table of these columns should be.
+pub(crate) fn table_spec(table: &Table, schema: &SchemaRef) -> TableSpec {
+    let mut spec = TableSpec::new(table.name.clone(), Arc::clone(schema));
+    spec.partitioned_by = table.partition_columns().map(str::to_owned).collect();
+    if let Some(ClusterBy::Columns(columns)) = &table.cluster_by {
+        spec.cluster_by = columns.iter().map(|column| column.name.clone()).collect();
+    }
+    spec.comment.clone_from(&table.comment);
+    let comments = table.columns.iter().filter_map(|column| Some((column.name.clone(), column.comment.clone()?)));
+    spec.column_comments = comments.collect();
+    spec.properties.clone_from(&table.properties);
+    spec.location.clone_from(&table.location);
+    spec
+}
+
+/// What the quarantine of a table should be.
+pub(crate) fn quarantine_spec(table: &TableName) -> TableSpec {
+    let mut spec = TableSpec::new(table.quarantine(), quarantine_schema());
+    spec.comment = Some(format!("rows that did not pass the gate of {table}"));
+    spec
+}
+
+/// Adds the promises of an epoch to those of the table.
+pub(crate) fn add_promises(table: &Table, counts: &Counts, promises: &mut Vec<ReasonCount>) {
+    for (key, count) in &counts.reasons {
+        let declared = table.expectations.iter().find(|expectation| expectation.name == *key.constraint);
+        let outcome = declared.map_or("quarantined", |expectation| match expectation.on_violation {
+            OnViolation::Keep => "kept",
+            OnViolation::DropRow => "dropped",
+            OnViolation::FailUpdate => "failed",
+            OnViolation::Quarantine => "quarantined",
+        });
+        let promise = ReasonCount {
+            constraint: key.constraint.to_string(),
+            column: key.column.as_ref().map(ToString::to_string),
+            outcome: outcome.to_owned(),
+            rows: count.failed,
+            passed: count.passed,
+        };
+        match promises.iter_mut().find(|own| own.constraint == promise.constraint && own.column == promise.column) {
+            Some(known) => {
+                known.rows += promise.rows;
+                known.passed += promise.passed;
+            }
+            None => promises.push(promise),
+        }
+    }
+}
