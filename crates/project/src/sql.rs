@@ -12,6 +12,7 @@ mod columns;
 mod cursor;
 mod decorate;
 mod dialect;
+mod files;
 mod flow;
 mod mistakes;
 mod query;

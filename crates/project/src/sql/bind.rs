@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart,
-    Spanned, TableAlias, TableFactor, VisitMut, VisitorMut,
+    self, Expr, FunctionArg, Ident, ObjectName, ObjectNamePart, Spanned, TableAlias, TableFactor,
+    VisitMut, VisitorMut,
 };
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Opt, Query, Relation, RelationTarget};
+use crate::model::{Query, Relation, RelationTarget};
 use crate::source::Place;
 
 use super::cursor::too_many_parts;
@@ -85,7 +85,7 @@ struct Frame {
     scope_before: usize,
 }
 
-struct Binder<'c> {
+pub(super) struct Binder<'c> {
     context: &'c Context<'c>,
     decorations: Decorations,
     query_place: Place,
@@ -176,7 +176,7 @@ impl VisitorMut for Binder<'_> {
 }
 
 impl Binder<'_> {
-    fn place(&self, span: sqlparser::tokenizer::Span) -> Place {
+    pub(super) fn place(&self, span: sqlparser::tokenizer::Span) -> Place {
         match span.start.line {
             0 => self.query_place,
             _ => token_place(self.context, span),
@@ -360,173 +360,6 @@ impl Binder<'_> {
             );
         }
         Ok(None)
-    }
-
-    fn read_files(
-        &mut self,
-        arguments: &[FunctionArg],
-        decoration: &Decoration,
-    ) -> Parsed<RelationTarget> {
-        let mut reader = FileOptions::default();
-        for argument in arguments {
-            match argument {
-                FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) if reader.path.is_none() => {
-                    reader.path = Some(self.constant(value)?);
-                }
-                FunctionArg::Named {
-                    name,
-                    arg: FunctionArgExpr::Expr(value),
-                    ..
-                } => {
-                    let value = self.constant(value)?;
-                    let place = self.place(name.span);
-                    reader.add(&name.value, value, place)?;
-                }
-                other => {
-                    let place = self.place(other.span());
-                    let diagnostic = Diagnostic::error(
-                        codes::BAD_OPTION,
-                        "read_files takes a path, and then options as `name => value`",
-                    );
-                    return Err(Box::new(
-                        diagnostic.at(place, "neither the path nor an option"),
-                    ));
-                }
-            }
-        }
-        reader.finish(decoration)
-    }
-
-    /// `cloud_files('path', 'format', map('key', 'value', …))`, the older form.
-    fn cloud_files(
-        &mut self,
-        arguments: &[FunctionArg],
-        decoration: &Decoration,
-    ) -> Parsed<RelationTarget> {
-        let mut reader = FileOptions::default();
-        for (at, argument) in arguments.iter().enumerate() {
-            match (at, argument) {
-                (0, FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) => {
-                    reader.path = Some(self.constant(value)?);
-                }
-                (1, FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) => {
-                    reader.format = Some(self.constant(value)?.value.to_lowercase());
-                }
-                (2, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(map)))) => {
-                    self.map_options(map, &mut reader)?;
-                }
-                _ => {
-                    let place = self.place(argument.span());
-                    let diagnostic = Diagnostic::error(
-                        codes::BAD_OPTION,
-                        "cloud_files takes a path, a format, and `map('option', 'value', …)`",
-                    );
-                    return Err(Box::new(diagnostic.at(place, "none of these")));
-                }
-            }
-        }
-        reader.finish(decoration)
-    }
-
-    fn map_options(&mut self, map: &ast::Function, reader: &mut FileOptions) -> Parsed<()> {
-        let FunctionArguments::List(list) = &map.args else {
-            return Ok(());
-        };
-        let mut values = Vec::new();
-        for argument in &list.args {
-            if let FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) = argument {
-                values.push(self.constant(value)?);
-            }
-        }
-        for pair in values.chunks(2) {
-            if let [key, value] = pair {
-                let name = key.value.trim_start_matches("cloudFiles.");
-                reader.add(name, value.clone(), key.place)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A string, a number or a boolean.
-    fn constant(&self, expression: &Expr) -> Parsed<Opt> {
-        let place = self.place(expression.span());
-        let (negative, expression) = match expression {
-            Expr::UnaryOp {
-                op: ast::UnaryOperator::Minus,
-                expr,
-            } => (true, expr.as_ref()),
-            other => (false, other),
-        };
-        let value = match expression {
-            Expr::Value(value) => match &value.value {
-                ast::Value::SingleQuotedString(text) if !negative => Some(text.clone()),
-                ast::Value::Number(digits, _) if negative => Some(format!("-{digits}")),
-                ast::Value::Number(digits, _) => Some(digits.to_string()),
-                ast::Value::Boolean(flag) if !negative => Some(flag.to_string()),
-                _ => None,
-            },
-            _ => None,
-        };
-        match value {
-            Some(value) => Ok(Opt { value, place }),
-            None => {
-                let message = "an option of a file reader is a constant";
-                let diagnostic = Diagnostic::error(codes::BAD_OPTION, message);
-                Err(Box::new(
-                    diagnostic.at(place, "expected a string, a number, true or false"),
-                ))
-            }
-        }
-    }
-}
-
-/// The arguments of a file reader.
-#[derive(Default)]
-struct FileOptions {
-    path: Option<Opt>,
-    format: Option<String>,
-    options: BTreeMap<String, Opt>,
-    /// Names in lower case, with the places where they are given.
-    given: BTreeMap<String, Place>,
-}
-
-impl FileOptions {
-    fn add(&mut self, name: &str, value: Opt, place: Place) -> Parsed<()> {
-        let lower = name.to_lowercase();
-        if let Some(first) = self.given.insert(lower.clone(), place) {
-            let message = format!("the option `{name}` is given twice");
-            let diagnostic = Diagnostic::error(codes::BAD_OPTION, message);
-            return Err(Box::new(
-                diagnostic.at(place, "again").at(first, "first here"),
-            ));
-        }
-        match lower.as_str() {
-            "format" => self.format = Some(value.value.to_lowercase()),
-            "path" if self.path.is_none() => self.path = Some(value),
-            _ => {
-                self.options.insert(name.to_owned(), value);
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self, decoration: &Decoration) -> Parsed<RelationTarget> {
-        let mistake = match &self.path {
-            None => Some((decoration.place, "the path of the files is missing")),
-            Some(path) if path.value.trim().is_empty() => Some((path.place, "the path is empty")),
-            Some(_) => None,
-        };
-        if let Some((place, words)) = mistake {
-            let diagnostic = Diagnostic::error(codes::BAD_OPTION, "files are read from a path");
-            let help = "the first argument is a file, a folder, a pattern or a URL: read_files('landing/*.csv')";
-            return Err(Box::new(diagnostic.at(place, words).help(help)));
-        }
-        Ok(RelationTarget::Files {
-            path: self.path.map(|path| path.value).unwrap_or_default(),
-            format: self.format,
-            options: self.options,
-            as_of: None,
-        })
     }
 }
 

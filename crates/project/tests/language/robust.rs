@@ -97,9 +97,11 @@ fn mutations() {
         "${",
         "$",
     ];
-    let mut random = Random(0x5eed);
+    // `ROUNDS=1000` looks further.
+    let rounds = std::env::var("ROUNDS").map_or(12, |rounds| rounds.parse().unwrap());
+    let mut random = Random(0x5eed ^ rounds);
     for text in corpus() {
-        for _ in 0..12 {
+        for _ in 0..rounds {
             let mut changed = text.clone();
             for _ in 0..=random.below(4) {
                 let at = random.below(changed.len() + 1);
