@@ -39,8 +39,6 @@ pub(crate) struct CheckedFlow {
     pub(crate) schema: SchemaRef,
     /// The columns that it copies, where it does nothing else.
     pub(crate) copies: Option<Vec<CopiedColumn>>,
-    /// Whether each result row is made of one row of one relation.
-    pub(crate) row_wise: bool,
     /// Where its columns come from.
     pub(crate) lineage: ColumnLineage,
 }
@@ -103,7 +101,6 @@ impl Catalog {
             let checked = CheckedFlow {
                 schema: Arc::clone(planned.schema()),
                 copies: engine.identity(&planned),
-                row_wise: engine.row_wise(&planned),
                 lineage: engine.lineage(&planned),
             };
             outputs.push((flow, Arc::clone(&checked.schema)));

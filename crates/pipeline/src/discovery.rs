@@ -12,7 +12,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use parking_lot::Mutex;
 use tidegate_connect::{Discovered, FileEntry, ReadOptions};
 use tidegate_gate::{CoercionOptions, Layout};
-use tidegate_project::{Diagnostic, Opt};
+use tidegate_project::{Diagnostic, Opt, Place, SourceMap};
 
 use crate::codes;
 use crate::error::{PipelineError, Result};
@@ -57,6 +57,22 @@ impl FileOptions {
         let coercion =
             CoercionOptions::from_options(&rest).map_err(|error| misread(options, &error.to_string(), None))?;
         Ok(Self { read: Arc::new(read), coercion, repair })
+    }
+}
+
+impl FileOptions {
+    /// Reads options that are written in no file of the project, as on a command line.
+    ///
+    /// # Errors
+    /// [`PipelineError::Diagnostics`] for an option that is unknown or has a value it cannot have.
+    pub(crate) fn given(options: &BTreeMap<String, String>) -> Result<Self> {
+        let place = SourceMap::default().add("options", "");
+        let place = Place::new(place, 0..0);
+        let placed = options.iter().map(|(name, value)| (name.clone(), Opt { value: value.clone(), place }));
+        Self::parse(None, &placed.collect()).map_err(|error| match error.diagnostics() {
+            Some(_) => PipelineError::Request(error.to_string()),
+            None => error,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Files go the way of every row ([`crate::rows`]), with a gate that asks for text where the format has no types of its
 //! own: a profile must see what is written, not what a reader made of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -14,7 +15,6 @@ use tidegate_connect::Slice;
 use tidegate_gate::infer::{InferOptions, SqlOptions, infer};
 use tidegate_gate::profile::{Profile, ProfileOptions, Profiler};
 use tidegate_gate::Stamp;
-use tidegate_project::Opt;
 
 use crate::discovery::{Discoveries, FileOptions};
 use crate::error::{PipelineError, Result};
@@ -32,11 +32,11 @@ impl Workspace {
     ///
     /// # Errors
     /// When it is neither, or cannot be read.
-    pub async fn profile(&self, target: &str) -> Result<Profile> {
+    pub async fn profile(&self, target: &str, options: &BTreeMap<String, String>) -> Result<Profile> {
         let mut profiler = Profiler::new(ProfileOptions::default());
         let mut stream = match self.table_stream(target).await? {
             Some(stream) => stream,
-            None => self.file_stream(target, ScanTypes::Written, None).await?,
+            None => self.file_stream(&[target.to_owned()], ScanTypes::Written, options).await?,
         };
         while let Some(batch) = stream.try_next().await? {
             let pushed = profiler.push(&batch);
@@ -49,8 +49,9 @@ impl Workspace {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn infer(&self, path: &str, name: &str) -> Result<String> {
-        let mut stream = self.file_stream(path, ScanTypes::Written, None).await?;
+    pub async fn infer(&self, paths: &[String], name: &str, options: &BTreeMap<String, String>) -> Result<String> {
+        let mut stream = self.file_stream(paths, ScanTypes::Written, options).await?;
+        let path = paths.join(", ");
         let mut sample: Vec<RecordBatch> = Vec::new();
         let mut rows = 0;
         while let Some(batch) = stream.try_next().await? {
@@ -64,14 +65,14 @@ impl Workspace {
             return Err(PipelineError::Request(format!("{path}: there are no rows to infer a contract from")));
         }
         let refused = |error: &dyn std::fmt::Display| {
-            PipelineError::Request(format!("{path}: no contract can be inferred: {error}"))
+            PipelineError::Request(format!("no contract can be inferred: {error}"))
         };
         let contract = infer(&sample, &InferOptions::default()).map_err(|error| refused(&error))?;
         let options = SqlOptions {
             table: name.to_owned(),
-            path: path.to_owned(),
-            format: None,
-            options: std::collections::BTreeMap::new(),
+            path,
+            format: options.get("format").cloned(),
+            options: options.iter().filter(|(name, _)| *name != "format").map(|(k, v)| (k.clone(), v.clone())).collect(),
         };
         Ok(contract.to_sql(&options))
     }
@@ -94,13 +95,15 @@ impl Workspace {
     /// The rows of files in the types asked for.
     pub(crate) async fn file_stream(
         &self,
-        path: &str,
+        paths: &[String],
         types: ScanTypes,
-        format: Option<&str>,
+        options: &BTreeMap<String, String>,
     ) -> Result<SendableRecordBatchStream> {
-        let options: std::collections::BTreeMap<String, Opt> = std::collections::BTreeMap::new();
-        let options = FileOptions::parse(format, &options)?;
-        let files = tidegate_connect::list(&self.project.root, path, &options.read).await?;
+        let options = FileOptions::given(options)?;
+        let mut files = Vec::new();
+        for path in paths {
+            files.extend(tidegate_connect::list(&self.project.root, path, &options.read).await?);
+        }
         let discovered = Discoveries::of_files(&files, &options).await?;
         let slices = files.into_iter().map(|file| Slice::whole(&Arc::new(file))).collect();
         let scan = ScanContext {
@@ -128,7 +131,8 @@ impl Workspace {
             return Ok(Vec::new());
         }
         let types = ScanTypes::Of(Arc::clone(schema));
-        let stream = self.file_stream(&path.display().to_string(), types, Some(format)).await?;
+        let options = BTreeMap::from([("format".to_owned(), format.to_owned())]);
+        let stream = self.file_stream(&[path.display().to_string()], types, &options).await?;
         Ok(stream.try_collect().await?)
     }
 }

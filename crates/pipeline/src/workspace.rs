@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use tidegate_engine::{Engine, EngineSettings};
 use tidegate_lake::Lake;
@@ -194,6 +194,3 @@ pub(crate) fn nearest(name: &str, names: Vec<String>) -> Option<String> {
         .min_by_key(|(distance, _)| *distance)?;
     (distance <= 1 + name.len() / 3).then_some(found)
 }
-
-/// One table's flows in a shared list, for tasks that outlive a borrow.
-pub(crate) type Shared = Arc<Workspace>;

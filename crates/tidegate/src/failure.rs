@@ -6,8 +6,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tidegate_connect::ConnectError;
+use tidegate_engine::EngineError;
+use tidegate_lake::LakeErrorKind;
 use tidegate_pipeline::{PipelineError, Workspace};
 use tidegate_project::{Diagnostic, SourceMap};
+use tidegate_store::{StoreError, StoreErrorKind};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -34,7 +38,7 @@ pub enum Failure {
     Output(#[from] io::Error),
     /// The run history could not be read.
     #[error(transparent)]
-    Store(#[from] tidegate_store::StoreError),
+    Store(#[from] StoreError),
     /// A result could not be turned into text.
     #[error("writing the rows: {0}")]
     Rows(#[from] arrow::error::ArrowError),
@@ -119,7 +123,8 @@ impl Failure {
             Self::Usage { .. } | Self::Mistakes { .. } => Exit::Usage,
             Self::Interrupted => Exit::Interrupted,
             Self::Pipeline(error) => pipeline_exit(error),
-            Self::File { .. } | Self::Output(_) | Self::Store(_) | Self::Rows(_) | Self::Json(_) => Exit::Machine,
+            Self::Store(error) => store_exit(error),
+            Self::File { .. } | Self::Output(_) | Self::Rows(_) | Self::Json(_) => Exit::Machine,
         }
     }
 
@@ -139,10 +144,33 @@ fn mistakes(diagnostics: &[Diagnostic]) -> String {
     }
 }
 
+/// By who can do something about it: whoever wrote the command or the project, whoever sent the data, or the machine.
 fn pipeline_exit(error: &PipelineError) -> Exit {
     match error {
         PipelineError::Cancelled => Exit::Interrupted,
+        PipelineError::Diagnostics(_)
+        | PipelineError::Query { .. }
+        | PipelineError::NoProject { .. }
+        | PipelineError::UnknownTable { .. }
+        | PipelineError::Request(_) => Exit::Usage,
+        PipelineError::FailUpdate { .. }
+        | PipelineError::QuarantineLimit { .. }
+        | PipelineError::NotAppendOnly { .. }
+        | PipelineError::Execution(_)
+        | PipelineError::Engine(EngineError::Value { .. }) => Exit::Data,
+        PipelineError::Engine(EngineError::Setting { .. }) => Exit::Usage,
+        PipelineError::Connect(ConnectError::Missing { .. }) => Exit::Usage,
+        PipelineError::Connect(error) if error.kind() == tidegate_connect::ErrorKind::FixInput => Exit::Data,
+        PipelineError::Lake(error) if error.kind() == LakeErrorKind::FixInput => Exit::Usage,
+        PipelineError::Store(error) => store_exit(error),
         _ => Exit::Machine,
+    }
+}
+
+fn store_exit(error: &StoreError) -> Exit {
+    match error.kind() {
+        StoreErrorKind::Input => Exit::Usage,
+        StoreErrorKind::Retry | StoreErrorKind::Resource | StoreErrorKind::Bug => Exit::Machine,
     }
 }
 

@@ -23,7 +23,6 @@ pub(crate) struct Refresh<'u, 'w> {
     pub(crate) table: &'w Table,
     pub(crate) meter: Arc<Meter>,
     pub(crate) full: bool,
-    index: usize,
 }
 
 /// A flow about to run: where it stands, what it reads, what it will commit.
@@ -45,7 +44,7 @@ pub(crate) struct Passed {
 
 impl<'u, 'w> Refresh<'u, 'w> {
     pub(crate) fn new(update: &'u Update<'w>, index: usize, table: &'w Table, meter: Arc<Meter>) -> Self {
-        Self { update, table, meter, full: update.is_full(index), index }
+        Self { update, table, meter, full: update.is_full(index) }
     }
 
     /// Runs every flow of the table, one after the other: they write the same table.
@@ -247,11 +246,6 @@ impl<'u, 'w> Refresh<'u, 'w> {
         self.update.catalog.schema(&self.table.name).ok_or_else(|| {
             PipelineError::Request(format!("the columns of `{}` are not known yet", self.table.name))
         })
-    }
-
-    /// The table's number in the project.
-    pub(crate) fn index(&self) -> usize {
-        self.index
     }
 }
 

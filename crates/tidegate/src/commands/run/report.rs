@@ -182,6 +182,7 @@ mod tests {
             column: Some("amount".to_owned()),
             outcome: "quarantined".to_owned(),
             rows: 190,
+            passed: 98_310,
         });
         payments.notes.push("the column `note` is in no file".to_owned());
         let mut daily = TableReport::new("daily", "materialized view");
