@@ -1,0 +1,54 @@
+//! Numbers by Spark's names.
+
+use sqlparser::ast::{BinaryOperator, Expr, Function, Value};
+
+use super::{choice, named};
+use crate::resolve::mistake::Mistake;
+use crate::resolve::trees;
+
+/// Rewrites a call on numbers; `None` if it is none of these.
+///
+/// # Errors
+/// None at present.
+pub(super) fn rewrite(
+    name: &str,
+    given: &[Expr],
+    function: &Function,
+) -> Result<Option<Expr>, Mistake> {
+    let renamed = |other: &str| Expr::Function(named(function.clone(), other));
+    let zero = || trees::number(0);
+    Ok(Some(match (name, given) {
+        ("log", [one]) => trees::call("ln", vec![one.clone()]),
+        ("log1p", [one]) => {
+            let sum = trees::binary(trees::number(1), BinaryOperator::Plus, one.clone());
+            trees::call("ln", vec![sum])
+        }
+        ("sign", _) => renamed("signum"),
+        ("ceiling", _) => renamed("ceil"),
+        ("rand" | "random", _) => trees::call("random", Vec::new()),
+        ("e", []) => trees::call("exp", vec![trees::number(1)]),
+        ("zeroifnull", [one]) => trees::call("coalesce", vec![one.clone(), zero()]),
+        ("nullifzero", [one]) => trees::call("nullif", vec![one.clone(), zero()]),
+        ("try_divide", [left, right]) => {
+            let guarded = trees::call("nullif", vec![right.clone(), zero()]);
+            trees::binary(trees::nested(left.clone()), BinaryOperator::Divide, guarded)
+        }
+        ("try_add", [left, right]) => operation(left, BinaryOperator::Plus, right),
+        ("try_subtract", [left, right]) => operation(left, BinaryOperator::Minus, right),
+        ("try_multiply", [left, right]) => operation(left, BinaryOperator::Multiply, right),
+        ("mod", [left, right]) => operation(left, BinaryOperator::Modulo, right),
+        ("round" | "bround", [one]) => trees::call(name, vec![one.clone(), zero()]),
+        ("bool_to_int", [one]) => choice(one.clone(), trees::number(1), Some(zero())),
+        _ => return Ok(None),
+    }))
+}
+
+fn operation(left: &Expr, operator: BinaryOperator, right: &Expr) -> Expr {
+    let (left, right) = (trees::nested(left.clone()), trees::nested(right.clone()));
+    trees::binary(left, operator, right)
+}
+
+/// Whether an expression is the constant TRUE.
+pub(super) fn is_true(expression: &Expr) -> bool {
+    matches!(expression, Expr::Value(value) if value.value == Value::Boolean(true))
+}

@@ -1,0 +1,155 @@
+//! [`Kernel`]: a scalar function told by four values instead of a type with twelve methods.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, StringViewArray};
+use arrow::datatypes::DataType;
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+
+/// What a function gives for arguments of these types.
+type Returns = fn(&[DataType]) -> Result<DataType>;
+/// To which types the arguments are converted first.
+type Takes = fn(&[DataType]) -> Result<Vec<DataType>>;
+/// The function over columns.
+type Run = fn(&ScalarFunctionArgs) -> Result<ColumnarValue>;
+
+/// A scalar function of Spark.
+#[derive(Clone)]
+pub(super) struct Kernel {
+    name: &'static str,
+    signature: Signature,
+    takes: Takes,
+    returns: Returns,
+    run: Run,
+}
+
+impl Kernel {
+    /// A function whose result depends on nothing but its arguments.
+    pub(super) fn new(name: &'static str, takes: Takes, returns: Returns, run: Run) -> Self {
+        Self {
+            name,
+            signature: Signature::user_defined(Volatility::Immutable),
+            takes,
+            returns,
+            run,
+        }
+    }
+
+    /// A function whose result is another with each query.
+    pub(super) fn stable(mut self) -> Self {
+        self.signature = Signature::user_defined(Volatility::Stable);
+        self
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Kernel").field(&self.name).finish()
+    }
+}
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Kernel {}
+
+impl Hash for Kernel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Kernel {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        (self.takes)(arguments)
+            .map_err(|error| error.context(format!("in a call of `{}`", self.name)))
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        (self.returns)(arguments)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        (self.run)(&arguments)
+    }
+}
+
+/// Checks how many arguments there are.
+pub(super) fn count(
+    arguments: &[DataType],
+    allowed: std::ops::RangeInclusive<usize>,
+    usage: &str,
+) -> Result<()> {
+    if allowed.contains(&arguments.len()) {
+        return Ok(());
+    }
+    plan_err!("{} arguments are given; write {usage}", arguments.len())
+}
+
+/// Whether a type is text.
+pub(super) fn is_text(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8
+    )
+}
+
+/// An argument as an array of all rows.
+pub(super) fn array(arguments: &ScalarFunctionArgs, at: usize) -> Result<ArrayRef> {
+    match arguments.args.get(at) {
+        Some(value) => value.to_array(arguments.number_rows),
+        None => exec_err!("argument {} is missing", at + 1),
+    }
+}
+
+/// An argument as text.
+pub(super) fn text(arguments: &ScalarFunctionArgs, at: usize) -> Result<StringViewArray> {
+    let array = array(arguments, at)?;
+    let array = arrow::compute::cast(&array, &DataType::Utf8View)?;
+    match array.as_any().downcast_ref::<StringViewArray>() {
+        Some(text) => Ok(text.clone()),
+        None => exec_err!("argument {} is not text", at + 1),
+    }
+}
+
+/// The constant text of an argument; `None` if it is NULL or changes from row to row.
+pub(super) fn constant_text(arguments: &ScalarFunctionArgs, at: usize) -> Option<&str> {
+    match arguments.args.get(at)? {
+        ColumnarValue::Scalar(
+            ScalarValue::Utf8(Some(text))
+            | ScalarValue::Utf8View(Some(text))
+            | ScalarValue::LargeUtf8(Some(text)),
+        ) => Some(text),
+        _ => None,
+    }
+}
+
+/// A result that is constant if all arguments are.
+pub(super) fn result(arguments: &ScalarFunctionArgs, array: ArrayRef) -> Result<ColumnarValue> {
+    let constant = arguments
+        .args
+        .iter()
+        .all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+    if constant && array.len() == 1 {
+        return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(
+            &array, 0,
+        )?));
+    }
+    Ok(ColumnarValue::Array(Arc::clone(&array)))
+}

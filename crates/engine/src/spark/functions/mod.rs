@@ -1,0 +1,71 @@
+//! Spark's functions that neither DataFusion nor `datafusion-spark` has, or has otherwise.
+//!
+//! Each is a [`Kernel`]: a name, what it takes, what it gives and a function over whole columns. A
+//! kernel is made once per process; the engine registers it, and the planner's hooks ask for those
+//! that stand behind an operator.
+
+mod arithmetic;
+mod arrays;
+mod kernel;
+mod patterns;
+mod text;
+mod times;
+
+use std::sync::{Arc, LazyLock};
+
+use datafusion::logical_expr::{Operator, ScalarUDF};
+
+use kernel::Kernel;
+
+/// All functions of this module, by name.
+pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
+    ALL.clone()
+}
+
+static ALL: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
+    let families: [Vec<Kernel>; 4] = [
+        arithmetic::kernels(),
+        arrays::kernels(),
+        text::kernels(),
+        times::kernels(),
+    ];
+    families
+        .into_iter()
+        .flatten()
+        .map(|kernel| Arc::new(ScalarUDF::new_from_impl(kernel)))
+        .collect()
+});
+
+macro_rules! shared {
+    ($($(#[$doc:meta])* $name:ident = $kernel:expr;)*) => {
+        $($(#[$doc])* pub(super) fn $name() -> Arc<ScalarUDF> {
+            static SHARED: LazyLock<Arc<ScalarUDF>> =
+                LazyLock::new(|| Arc::new(ScalarUDF::new_from_impl($kernel)));
+            Arc::clone(&SHARED)
+        })*
+    };
+}
+
+shared! {
+    /// `array[index]`, counted from 0.
+    subscript = arrays::subscript();
+    /// `/`.
+    divide = arithmetic::divide();
+    /// A timestamp as text.
+    timestamp_text = times::timestamp_text();
+    /// `+` of whole numbers.
+    checked_plus = arithmetic::checked_plus();
+    /// `-` of whole numbers.
+    checked_minus = arithmetic::checked_minus();
+    /// `*` of whole numbers.
+    checked_multiply = arithmetic::checked_multiply();
+}
+
+/// `+`, `-` or `*` of whole numbers of one type; an overflow is an error.
+pub(super) fn checked(operator: Operator) -> Arc<ScalarUDF> {
+    match operator {
+        Operator::Minus => checked_minus(),
+        Operator::Multiply => checked_multiply(),
+        _ => checked_plus(),
+    }
+}

@@ -1,0 +1,251 @@
+//! Text: `split`, `regexp_extract` and what else needs more than another name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, Int32Array, ListBuilder, StringViewArray, StringViewBuilder};
+use arrow::datatypes::{DataType, Field, Int32Type};
+use datafusion::common::{Result, exec_err};
+use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
+use regex::Regex;
+
+use super::kernel::{self, Kernel};
+
+/// The functions with names of their own.
+pub(super) fn kernels() -> Vec<Kernel> {
+    vec![
+        Kernel::new(
+            "split",
+            |given| {
+                kernel::count(given, 2..=3, "`split(text, pattern)`")?;
+                let wanted = [DataType::Utf8View, DataType::Utf8View, DataType::Int32];
+                Ok(wanted[..given.len()].to_vec())
+            },
+            |_| Ok(list_of_text()),
+            split,
+        ),
+        Kernel::new(
+            "regexp_extract",
+            |given| {
+                kernel::count(given, 2..=3, "`regexp_extract(text, pattern, group)`")?;
+                let wanted = [DataType::Utf8View, DataType::Utf8View, DataType::Int32];
+                Ok(wanted[..given.len()].to_vec())
+            },
+            |_| Ok(DataType::Utf8View),
+            regexp_extract,
+        ),
+        Kernel::new(
+            "regexp_extract_all",
+            |given| {
+                kernel::count(given, 2..=3, "`regexp_extract_all(text, pattern, group)`")?;
+                let wanted = [DataType::Utf8View, DataType::Utf8View, DataType::Int32];
+                Ok(wanted[..given.len()].to_vec())
+            },
+            |_| Ok(list_of_text()),
+            regexp_extract_all,
+        ),
+        Kernel::new(
+            "locate_from",
+            |given| {
+                kernel::count(given, 3..=3, "`locate(part, text, from)`")?;
+                Ok(vec![
+                    DataType::Utf8View,
+                    DataType::Utf8View,
+                    DataType::Int32,
+                ])
+            },
+            |_| Ok(DataType::Int32),
+            locate_from,
+        ),
+        Kernel::new(
+            "typeof",
+            |given| {
+                kernel::count(given, 1..=1, "`typeof(expression)`")?;
+                Ok(given.to_vec())
+            },
+            |_| Ok(DataType::Utf8View),
+            |arguments| {
+                let name = crate::spark::types::name_of(arguments.arg_fields[0].data_type());
+                Ok(ColumnarValue::Scalar(
+                    datafusion::common::ScalarValue::Utf8View(Some(name)),
+                ))
+            },
+        ),
+    ]
+}
+
+fn list_of_text() -> DataType {
+    DataType::List(Arc::new(Field::new_list_field(DataType::Utf8View, true)))
+}
+
+fn list_builder() -> ListBuilder<StringViewBuilder> {
+    ListBuilder::new(StringViewBuilder::new())
+        .with_field(Field::new_list_field(DataType::Utf8View, true))
+}
+
+/// The patterns of a call, each compiled once.
+#[derive(Default)]
+struct Patterns {
+    compiled: HashMap<String, Regex>,
+}
+
+impl Patterns {
+    fn get(&mut self, pattern: &str) -> Result<Regex> {
+        if let Some(known) = self.compiled.get(pattern) {
+            return Ok(known.clone());
+        }
+        match Regex::new(pattern) {
+            Ok(compiled) => {
+                self.compiled.insert(pattern.to_owned(), compiled.clone());
+                Ok(compiled)
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                let last = reason.lines().last().unwrap_or_default().trim();
+                exec_err!("the pattern '{pattern}' cannot be read: {last}")
+            }
+        }
+    }
+}
+
+/// Calls `each` with every row of a text, its pattern, and its number (or `default`); rows in which
+/// one is NULL get `None`.
+fn each_match(
+    arguments: &ScalarFunctionArgs,
+    default: i32,
+    mut each: impl FnMut(Option<(&str, &Regex, i32)>) -> Result<()>,
+) -> Result<()> {
+    let texts = kernel::text(arguments, 0)?;
+    let patterns = kernel::text(arguments, 1)?;
+    let numbers: Option<Int32Array> = match arguments.args.get(2) {
+        Some(_) => Some(
+            kernel::array(arguments, 2)?
+                .as_primitive::<Int32Type>()
+                .clone(),
+        ),
+        None => None,
+    };
+    let mut compiled = Patterns::default();
+    let constant = match kernel::constant_text(arguments, 1) {
+        Some(pattern) => Some(compiled.get(pattern)?),
+        None => None,
+    };
+    for row in 0..texts.len() {
+        let number_null = numbers.as_ref().is_some_and(|numbers| numbers.is_null(row));
+        if texts.is_null(row) || patterns.is_null(row) || number_null {
+            each(None)?;
+            continue;
+        }
+        let number = numbers
+            .as_ref()
+            .map_or(default, |numbers| numbers.value(row));
+        match &constant {
+            Some(pattern) => each(Some((texts.value(row), pattern, number)))?,
+            None => {
+                let pattern = compiled.get(patterns.value(row))?;
+                each(Some((texts.value(row), &pattern, number)))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn split(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let mut builder = list_builder();
+    each_match(arguments, -1, |row| {
+        let Some((text, pattern, limit)) = row else {
+            builder.append_null();
+            return Ok(());
+        };
+        let most = usize::try_from(limit).unwrap_or(0);
+        if most > 0 {
+            pattern
+                .splitn(text, most)
+                .for_each(|part| builder.values().append_value(part));
+        } else {
+            pattern
+                .split(text)
+                .for_each(|part| builder.values().append_value(part));
+        }
+        builder.append(true);
+        Ok(())
+    })?;
+    kernel::result(arguments, Arc::new(builder.finish()))
+}
+
+fn group_of(pattern: &Regex, group: i32) -> Result<usize> {
+    let groups = pattern.captures_len() - 1;
+    match usize::try_from(group) {
+        Ok(group) if group <= groups => Ok(group),
+        _ => exec_err!("the pattern '{pattern}' has {groups} groups, there is no group {group}"),
+    }
+}
+
+fn regexp_extract(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let mut builder = StringViewBuilder::new();
+    each_match(arguments, 1, |row| {
+        match row {
+            None => builder.append_null(),
+            Some((text, pattern, group)) => {
+                let group = group_of(pattern, group)?;
+                let found = pattern.captures(text).and_then(|found| found.get(group));
+                builder.append_value(found.map_or("", |found| found.as_str()));
+            }
+        }
+        Ok(())
+    })?;
+    kernel::result(arguments, Arc::new(builder.finish()))
+}
+
+fn regexp_extract_all(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let mut builder = list_builder();
+    each_match(arguments, 1, |row| {
+        let Some((text, pattern, group)) = row else {
+            builder.append_null();
+            return Ok(());
+        };
+        let group = group_of(pattern, group)?;
+        for found in pattern.captures_iter(text) {
+            let part = found.get(group).map_or("", |part| part.as_str());
+            builder.values().append_value(part);
+        }
+        builder.append(true);
+        Ok(())
+    })?;
+    kernel::result(arguments, Arc::new(builder.finish()))
+}
+
+/// Where a text is found in another from a position on, both counted from 1 in characters; 0 if
+/// nowhere.
+fn locate_from(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let parts = kernel::text(arguments, 0)?;
+    let texts = kernel::text(arguments, 1)?;
+    let from = kernel::array(arguments, 2)?;
+    let from = from.as_primitive::<Int32Type>();
+    let found: Int32Array = (0..texts.len())
+        .map(|row| {
+            if parts.is_null(row) || texts.is_null(row) || from.is_null(row) {
+                return None;
+            }
+            Some(locate(&parts, &texts, row, from.value(row)))
+        })
+        .collect();
+    kernel::result(arguments, Arc::new(found))
+}
+
+fn locate(parts: &StringViewArray, texts: &StringViewArray, row: usize, from: i32) -> i32 {
+    let text = texts.value(row);
+    let Some(skipped) = from.checked_sub(1).and_then(|n| usize::try_from(n).ok()) else {
+        return 0;
+    };
+    let start = match text.char_indices().nth(skipped) {
+        Some((at, _)) => at,
+        None if skipped == text.chars().count() => text.len(),
+        None => return 0,
+    };
+    let found = text[start..].find(parts.value(row));
+    found.map_or(0, |at| {
+        let before = text[..start + at].chars().count();
+        i32::try_from(before + 1).unwrap_or(i32::MAX)
+    })
+}

@@ -1,0 +1,272 @@
+//! Operators, by the types of their operands.
+//!
+//! `/` never divides whole numbers to a whole number; a whole literal takes the type of its
+//! neighbour, so that `quantity + 1` stays an INT and `1 - discount` a narrow DECIMAL; text beside a
+//! number is read as a number; a date moves by days. Subscripts count from 0.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{BinaryExpr, Cast, ScalarFunction};
+use datafusion::logical_expr::planner::{
+    ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr,
+};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, Operator, lit};
+use sqlparser::ast::BinaryOperator;
+
+use super::functions;
+
+/// Spark's operators.
+#[derive(Debug)]
+pub(super) struct SparkOperators;
+
+impl ExprPlanner for SparkOperators {
+    fn plan_binary_op(
+        &self,
+        expression: RawBinaryExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawBinaryExpr>> {
+        let RawBinaryExpr { op, left, right } = expression;
+        let (Ok(left_type), Ok(right_type)) = (left.get_type(schema), right.get_type(schema))
+        else {
+            return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
+        };
+        let operator = match op {
+            BinaryOperator::Plus => Operator::Plus,
+            BinaryOperator::Minus => Operator::Minus,
+            BinaryOperator::Multiply => Operator::Multiply,
+            BinaryOperator::Divide => Operator::Divide,
+            BinaryOperator::Modulo => Operator::Modulo,
+            _ => return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right })),
+        };
+        let left = Operand::new(left, left_type);
+        let right = Operand::new(right, right_type);
+        Ok(match arithmetic(operator, left, right) {
+            Ok(planned) => PlannerResult::Planned(planned),
+            Err((left, right)) => PlannerResult::Original(RawBinaryExpr {
+                op,
+                left: left.expression,
+                right: right.expression,
+            }),
+        })
+    }
+
+    fn plan_field_access(
+        &self,
+        access: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        let RawFieldAccessExpr { expr, field_access } = access;
+        let data_type = expr.get_type(schema)?;
+        let key = match (field_access, &data_type) {
+            (GetFieldAccess::ListIndex { key }, DataType::List(_) | DataType::LargeList(_)) => *key,
+            (field_access, _) => {
+                return Ok(PlannerResult::Original(RawFieldAccessExpr {
+                    expr,
+                    field_access,
+                }));
+            }
+        };
+        let element = ScalarFunction::new_udf(functions::subscript(), vec![expr, key]);
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(element)))
+    }
+}
+
+struct Operand {
+    expression: Expr,
+    data_type: DataType,
+}
+
+impl Operand {
+    fn new(expression: Expr, data_type: DataType) -> Self {
+        Self {
+            expression,
+            data_type,
+        }
+    }
+
+    fn cast(self, data_type: DataType) -> Self {
+        if self.data_type == data_type {
+            return self;
+        }
+        if let Expr::Literal(value, _) = &self.expression
+            && let Ok(value) = value.cast_to(&data_type)
+        {
+            return Self::new(Expr::Literal(value, None), data_type);
+        }
+        let cast = Expr::Cast(Cast::new(Box::new(self.expression), data_type.clone()));
+        Self::new(cast, data_type)
+    }
+
+    fn whole_literal(&self) -> Option<i64> {
+        match &self.expression {
+            Expr::Literal(ScalarValue::Int64(Some(value)), _) => Some(*value),
+            Expr::Negative(inner) => match inner.as_ref() {
+                Expr::Literal(ScalarValue::Int64(Some(value)), _) => value.checked_neg(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// A whole literal in the narrowest type beside a neighbour of this type.
+    fn beside(self, neighbour: &DataType) -> Self {
+        let Some(value) = self.whole_literal() else {
+            return self;
+        };
+        match neighbour {
+            DataType::Decimal128(..) => {
+                let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+                let precision = u8::try_from(digits).unwrap_or(19);
+                let data_type = DataType::Decimal128(precision, 0);
+                let scalar = ScalarValue::Decimal128(Some(i128::from(value)), precision, 0);
+                Self::new(lit(scalar), data_type)
+            }
+            DataType::Int8 | DataType::Int16 | DataType::Int32 => match i32::try_from(value) {
+                Ok(narrow) => Self::new(lit(narrow), DataType::Int32),
+                Err(_) => self,
+            },
+            _ => self,
+        }
+    }
+}
+
+fn is_whole(data_type: &DataType) -> bool {
+    data_type.is_integer()
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8
+    )
+}
+
+/// The operation as Spark means it, or the operands back if DataFusion means the same.
+fn arithmetic(
+    operator: Operator,
+    left: Operand,
+    right: Operand,
+) -> std::result::Result<Expr, (Operand, Operand)> {
+    let both_literal = left.whole_literal().is_some() && right.whole_literal().is_some();
+    let (left_type, right_type) = (left.data_type.clone(), right.data_type.clone());
+    let (left, right) = if both_literal {
+        (
+            left.beside(&DataType::Int32),
+            right.beside(&DataType::Int32),
+        )
+    } else {
+        (left.beside(&right_type), right.beside(&left_type))
+    };
+    let (left, right) = numbers_from_text(left, right);
+    if let (DataType::Date32, true) = (&left.data_type, is_whole(&right.data_type)) {
+        return moved_date(operator, left, right);
+    }
+    if operator == Operator::Divide {
+        return division(left, right);
+    }
+    let integers = is_whole(&left.data_type) && is_whole(&right.data_type);
+    let checked = matches!(
+        operator,
+        Operator::Plus | Operator::Minus | Operator::Multiply
+    );
+    if integers && checked {
+        let wide = if left.data_type.size() >= right.data_type.size() {
+            left.data_type.clone()
+        } else {
+            right.data_type.clone()
+        };
+        let arguments = vec![
+            left.cast(wide.clone()).expression,
+            right.cast(wide).expression,
+        ];
+        let function = functions::checked(operator);
+        return Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
+            function, arguments,
+        )));
+    }
+    if left.data_type == left_type && right.data_type == right_type {
+        return Err((left, right));
+    }
+    Ok(Expr::BinaryExpr(BinaryExpr::new(
+        Box::new(left.expression),
+        operator,
+        Box::new(right.expression),
+    )))
+}
+
+/// Text beside a number is read as a number: beside a whole one as BIGINT, else as DOUBLE.
+fn numbers_from_text(left: Operand, right: Operand) -> (Operand, Operand) {
+    let target = |other: &DataType| {
+        if is_whole(other) {
+            DataType::Int64
+        } else {
+            DataType::Float64
+        }
+    };
+    let numeric = |data_type: &DataType| data_type.is_numeric();
+    if is_text(&left.data_type) && numeric(&right.data_type) {
+        let data_type = target(&right.data_type);
+        return (left.cast(data_type), right);
+    }
+    if is_text(&right.data_type) && numeric(&left.data_type) {
+        let data_type = target(&left.data_type);
+        return (left, right.cast(data_type));
+    }
+    if is_text(&left.data_type) && is_text(&right.data_type) {
+        return (left.cast(DataType::Float64), right.cast(DataType::Float64));
+    }
+    (left, right)
+}
+
+fn moved_date(
+    operator: Operator,
+    date: Operand,
+    days: Operand,
+) -> std::result::Result<Expr, (Operand, Operand)> {
+    let function = match operator {
+        Operator::Plus => datafusion_spark::function::datetime::date_add(),
+        Operator::Minus => datafusion_spark::function::datetime::date_sub(),
+        _ => return Err((date, days)),
+    };
+    let days = days.cast(DataType::Int32);
+    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
+        function,
+        vec![date.expression, days.expression],
+    )))
+}
+
+/// Decimals divide to a decimal, everything else to a DOUBLE; dividing by zero is an error.
+fn division(left: Operand, right: Operand) -> std::result::Result<Expr, (Operand, Operand)> {
+    let decimal = |data_type: &DataType| matches!(data_type, DataType::Decimal128(..));
+    let (left, right) = match (&left.data_type, &right.data_type) {
+        (one, other) if decimal(one) && (decimal(other) || is_whole(other)) => {
+            (left, as_decimal(right))
+        }
+        (one, other) if decimal(other) && is_whole(one) => (as_decimal(left), right),
+        (one, other) if one.is_numeric() && other.is_numeric() => {
+            (left.cast(DataType::Float64), right.cast(DataType::Float64))
+        }
+        (DataType::Null, other) | (other, DataType::Null)
+            if other.is_numeric() || other.is_null() =>
+        {
+            (left.cast(DataType::Float64), right.cast(DataType::Float64))
+        }
+        _ => return Err((left, right)),
+    };
+    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
+        functions::divide(),
+        vec![left.expression, right.expression],
+    )))
+}
+
+/// A whole number as the decimal that holds all numbers of its type.
+fn as_decimal(operand: Operand) -> Operand {
+    let precision = match operand.data_type {
+        DataType::Int8 => 3,
+        DataType::Int16 => 5,
+        DataType::Int32 => 10,
+        DataType::Decimal128(..) => return operand,
+        _ => 20,
+    };
+    operand.cast(DataType::Decimal128(precision, 0))
+}
