@@ -2,7 +2,7 @@
 //! invariants written there as absences. A map that can drift is worse than none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -220,25 +220,65 @@ fn check_sources(root: &Path) -> Result<Vec<String>, Failure> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
+        let mut sources = Vec::new();
         for path in files_below(&room.join("src"), "rs")? {
             let text = read_text(&path)?;
-            let shown = path
-                .strip_prefix(root)
-                .unwrap_or(&path)
-                .display()
-                .to_string();
-            findings.extend(check_source(&name, &shown, &text));
+            sources.push((path, text));
+        }
+        let of_tests: BTreeSet<PathBuf> = sources
+            .iter()
+            .flat_map(|(path, text)| test_modules(path, text))
+            .collect();
+        for (path, text) in sources {
+            if !of_tests.contains(&path) && !of_tests.iter().any(|module| is_inside(&path, module))
+            {
+                let shown = path
+                    .strip_prefix(root)
+                    .unwrap_or(&path)
+                    .display()
+                    .to_string();
+                findings.extend(check_source(&name, &shown, &text));
+            }
         }
     }
     Ok(findings)
 }
 
+/// The files of the modules that a file declares under `#[cfg(test)]`.
+fn test_modules(path: &Path, text: &str) -> Vec<PathBuf> {
+    let stem = path.file_stem().unwrap_or_default();
+    let folder = match stem.to_str() {
+        Some("lib" | "main" | "mod") => path.with_file_name(""),
+        _ => path.with_extension(""),
+    };
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let declared = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]");
+    let names = declared.filter_map(|pair| {
+        let (_, name) = pair[1].split_once("mod ")?;
+        name.strip_suffix(';')
+    });
+    names
+        .flat_map(|name| {
+            [
+                folder.join(format!("{name}.rs")),
+                folder.join(name).join("mod.rs"),
+            ]
+        })
+        .collect()
+}
+
+/// Whether a file belongs to a module below the given module's file.
+fn is_inside(path: &Path, module: &Path) -> bool {
+    let folder = match module.ends_with("mod.rs") {
+        true => module.with_file_name(""),
+        false => module.with_extension(""),
+    };
+    path.starts_with(folder)
+}
+
 /// Where one source file breaks a rule. Comments and tests may name what code may not do.
 fn check_source(room: &str, path: &str, text: &str) -> Vec<String> {
     let mut findings = Vec::new();
-    if path.ends_with("tests.rs") || path.contains("/tests/") {
-        return findings;
-    }
     if !text.starts_with("//!") {
         findings.push(format!(
             "{path} does not open with `//!`: what it is, why, what it leaves to others"
@@ -331,6 +371,26 @@ mod tests {
             [""; 0]
         );
         assert_eq!(check_source("engine", "a.rs", "fn main() {}").len(), 1);
+    }
+
+    #[test]
+    fn modules_of_tests_are_known() {
+        let text = "#[cfg(test)]\nmod testing;\n#[cfg(test)]\nmod tests {\n}\nmod other;\n";
+        let modules = test_modules(Path::new("src/lib.rs"), text);
+        assert_eq!(
+            modules,
+            [Path::new("src/testing.rs"), Path::new("src/testing/mod.rs")]
+        );
+        let modules = test_modules(Path::new("src/keys.rs"), text);
+        assert_eq!(modules[0], Path::new("src/keys/testing.rs"));
+        assert!(is_inside(
+            Path::new("src/testing/a.rs"),
+            Path::new("src/testing.rs")
+        ));
+        assert!(!is_inside(
+            Path::new("src/testing.rs"),
+            Path::new("src/test.rs")
+        ));
     }
 
     #[test]
