@@ -154,6 +154,7 @@ impl Plan {
 /// Finds a column by name, exactly first.
 pub(crate) struct NameIndex {
     exact: HashMap<String, usize>,
+    /// Those whose name is not in lower case.
     folded: HashMap<String, usize>,
 }
 
@@ -161,24 +162,30 @@ impl NameIndex {
     pub(crate) fn new(names: &[String]) -> Self {
         let mut index = Self {
             exact: HashMap::with_capacity(names.len()),
-            folded: HashMap::with_capacity(names.len()),
+            folded: HashMap::new(),
         };
-        names
-            .iter()
-            .enumerate()
-            .for_each(|(at, name)| index.insert(name, at));
+        for (at, name) in names.iter().enumerate() {
+            index.insert(name, at);
+        }
         index
     }
 
     pub(crate) fn insert(&mut self, name: &str, at: usize) {
         self.exact.entry(name.to_owned()).or_insert(at);
-        self.folded.entry(name.to_lowercase()).or_insert(at);
+        let lower = name.to_lowercase();
+        if lower != name {
+            self.folded.entry(lower).or_insert(at);
+        }
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        if let Some(at) = self.exact.get(name) {
+            return Some(*at);
+        }
+        let lower = name.to_lowercase();
         self.exact
-            .get(name)
-            .or_else(|| self.folded.get(&name.to_lowercase()))
+            .get(&lower)
+            .or_else(|| self.folded.get(&lower))
             .copied()
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! Each function asserts this and so panics only for a mistake of ours.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, StringViewArray};
@@ -56,16 +56,18 @@ fn collect(source: &Source, reading: &Reading, slice: Slice, outcome: &mut Outco
                 outcome.names.push(field.name().clone());
             }
         }
-        let columns: Vec<_> = outcome
-            .names
+        let schema = batch.columns.schema();
+        let places: HashMap<&str, usize> = schema
+            .fields()
             .iter()
-            .map(|name| {
-                batch
-                    .columns
-                    .column_by_name(name)
-                    .and_then(|column| column.as_string_view_opt())
-            })
+            .enumerate()
+            .map(|(at, field)| (field.name().as_str(), at))
             .collect();
+        let column = |name: &String| {
+            let at = places.get(name.as_str())?;
+            batch.columns.column(*at).as_string_view_opt()
+        };
+        let columns: Vec<_> = outcome.names.iter().map(column).collect();
         for (row, line) in batch.line.iter().enumerate() {
             let value = |column: &Option<&StringViewArray>| {
                 column

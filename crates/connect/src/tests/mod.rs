@@ -1,6 +1,7 @@
 //! Tests of the whole way, from bytes of a file to rows.
 
 mod fuzzing;
+mod sources;
 mod ways;
 
 use std::sync::Arc;

@@ -126,10 +126,7 @@ impl<'a> Splitter<'a> {
         let quote = rules.dialect.quote.unwrap_or(first);
         let mut invalid = invalid_ranges(&data[at..block.own], at, true);
         invalid.reverse();
-        // The rows of the block's first part tell how many there will be.
-        let sample = &data[at..block.own.min(at + (64 << 10))];
-        let newlines = memchr::memchr_iter(rules.newline, sample).count() + 1;
-        let rows = newlines * (block.own - at) / sample.len().max(1) * 17 / 16 + 16;
+        let rows = expected_rows(&data[at..block.own], rules.newline);
         let next_invalid = invalid.last().map_or(usize::MAX, |range| range.0);
         Self {
             data,
@@ -556,5 +553,14 @@ impl<'a> Splitter<'a> {
             overrun,
             lines: u64::from(self.lines) - beyond as u64,
         }
+    }
+}
+
+/// About how many rows a text has, from those in its first part.
+pub(crate) fn expected_rows(text: &[u8], newline: u8) -> usize {
+    let sample = &text[..text.len().min(64 << 10)];
+    match memchr::memchr_iter(newline, sample).count() {
+        0 => memchr::memchr_iter(newline, text).count() + 2,
+        lines => lines * text.len() / sample.len() * 17 / 16 + 16,
     }
 }

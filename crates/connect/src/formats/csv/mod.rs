@@ -12,16 +12,18 @@ mod sniff;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 
+pub(crate) use self::decode::expected_rows;
 use self::decode::{NOWHERE, Rules, split};
 use self::dialect::Dialect;
 use self::records::Records;
 use crate::batch::{Decoded, Piece, RawBatch};
 use crate::blocks::{Block, Cutting};
-use crate::columns::{NameIndex, Plan, Slot, unique_names};
+use crate::columns::{Plan, Slot, unique_names};
 use crate::discover::types::Guess;
 use crate::discover::{DiscoveredColumn, Found, Layout};
 use crate::error::Result;
@@ -108,14 +110,21 @@ fn discover(source: &Source, options: &ReadOptions) -> Result<Found> {
 fn with_header(
     source: &Source,
     options: &ReadOptions,
-    head: TextHead,
+    mut head: TextHead,
     dialect: &Dialect,
 ) -> Result<TextHead> {
-    let mut head = head;
-    let mut limit = options.sample_size();
+    let mut limit = head.text.len().max(4096);
     loop {
-        let lines = memchr::memchr_iter(head.newline(), &head.text).count();
-        if lines > dialect.skip_rows + dialect.header + 1 || head.complete || limit >= HEADER_MAX {
+        // Only text that ends in a newline shows the end of a header.
+        let end = memchr::memrchr(head.newline(), &head.text).map_or(0, |at| at + 1);
+        let (names, start) = header(
+            &lossy(&head.text[..end]),
+            head.newline(),
+            dialect,
+            &mut Vec::new(),
+        );
+        let whole = end > 0 && start <= end && !names.is_empty();
+        if whole || head.complete || limit >= HEADER_MAX {
             return Ok(head);
         }
         limit *= 4;
@@ -242,18 +251,15 @@ fn file_dialect(reading: &Reading, head: &TextHead, newline: u8) -> Dialect {
         return sniff::sniff(&lossy(head.whole_lines()), newline, reading.options());
     };
     let text = lossy(head.whole_lines());
-    let known: Vec<String> = reading
-        .discovered()
-        .columns
-        .iter()
-        .map(|column| column.name.clone())
-        .collect();
-    let index = NameIndex::new(&known);
+    let known = &reading.discovered().columns;
     let fits = |dialect: &Dialect| {
         let (names, _) = header(&text, newline, dialect, &mut Vec::new());
-        names
-            .iter()
-            .filter(|name| index.find(name).is_some())
+        let near = |name: &String, at: usize| {
+            let same = |column: &DiscoveredColumn| column.name.eq_ignore_ascii_case(name);
+            known.get(at).is_some_and(same) || known.iter().any(same)
+        };
+        (0..names.len().min(200))
+            .filter(|&at| near(&names[at], at))
             .count()
     };
     let found = fits(common);
@@ -294,19 +300,15 @@ fn names_by_position(reading: &Reading, file: &FileEntry, found: Vec<String>) ->
 
 fn rules(reading: &Reading, plan: &Plan, dialect: Dialect, newline: u8, limit: usize) -> Rules {
     let known = &reading.discovered().columns;
-    let index = NameIndex::new(
-        &known
-            .iter()
-            .map(|column| column.name.clone())
-            .collect::<Vec<_>>(),
-    );
-    let numeric = |name: &String| {
-        let found = index.find(name).and_then(|at| known.get(at));
-        found.is_some_and(|column| {
-            let kind = &column.data_type;
-            kind.is_numeric() || matches!(kind, DataType::Date32 | DataType::Timestamp(..))
-        })
+    let figures = |column: &DiscoveredColumn| {
+        let kind = &column.data_type;
+        kind.is_numeric() || matches!(kind, DataType::Date32 | DataType::Timestamp(..))
     };
+    let kinds: HashMap<&str, bool> = known
+        .iter()
+        .map(|column| (column.name.as_str(), figures(column)))
+        .collect();
+    let numeric = |name: &String| kinds.get(name.as_str()).copied().unwrap_or(false);
     // Rescued fields are split into columns of their own, behind the others.
     let mut columns = 0..;
     let targets = plan.slots.iter().map(|slot| match slot {

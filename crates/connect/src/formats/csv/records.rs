@@ -40,8 +40,7 @@ impl<'a> Records<'a> {
     }
 
     fn line_end(&self, from: usize) -> usize {
-        self.text[from..]
-            .find(self.newline)
+        memchr::memchr(self.newline as u8, &self.text.as_bytes()[from..])
             .map_or(self.text.len(), |length| from + length)
     }
 
@@ -51,6 +50,7 @@ impl<'a> Records<'a> {
         let quote = char::from(dialect.quote?);
         let delimiter = dialect.delimiter.as_str();
         let (mut at, mut fields, mut quoted) = (self.at, Vec::new(), 0);
+        let mut line_end = self.line_end(at);
         loop {
             let rest = &self.text[at..];
             let lead = rest.len() - rest.trim_start_matches([' ', '\t']).len();
@@ -65,7 +65,9 @@ impl<'a> Records<'a> {
                     at += self.text[at..].len() - self.text[at..].trim_start_matches([' ']).len();
                 }
             } else {
-                let line_end = self.line_end(at);
+                if at > line_end {
+                    line_end = self.line_end(at);
+                }
                 let stop = self.text[at..line_end]
                     .find(delimiter)
                     .map_or(line_end, |length| at + length);

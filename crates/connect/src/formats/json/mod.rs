@@ -23,6 +23,7 @@ use crate::blocks::{Block, Cutting, invalid_ranges};
 use crate::columns::Plan;
 use crate::discover::{Found, Layout};
 use crate::error::{ConnectError, Result};
+use crate::formats::csv::expected_rows;
 use crate::formats::{Format, FormatReader};
 use crate::listing::FileEntry;
 use crate::options::{MultiLine, ReadOptions, SchemaEvolutionMode};
@@ -110,10 +111,11 @@ fn discover(source: &Source, options: &ReadOptions) -> Result<Found> {
     let layout = layout_of(&head.text, options);
     let mut keys = Keys::default();
     sample(head.whole_lines(), layout, &mut keys);
-    if !head.complete && layout == JsonLayout::Lines {
-        if let Some(more) = middle(source, &head, options)? {
-            sample(&more, layout, &mut keys);
-        }
+    if !head.complete
+        && layout == JsonLayout::Lines
+        && let Some(more) = middle(source, &head, options)?
+    {
+        sample(&more, layout, &mut keys);
     }
     let columns = keys.columns(options.infer_types != Some(false));
     let notes = std::mem::take(&mut head.notes);
@@ -311,13 +313,10 @@ impl Piece for LinesPiece {
             end: own,
             newlines: false,
         };
-        let sample = &data[..own.min(64 << 10)];
-        let estimate =
-            (memchr::memchr_iter(newline, sample).count() + 1) * own / sample.len().max(1) * 17
-                / 16;
-        let mut objects = self.shared.objects(scanner, estimate + 16);
+        let estimate = expected_rows(&data[..own], newline);
+        let mut objects = self.shared.objects(scanner, estimate);
         let mut rows = Rows {
-            raw: TextColumn::with_capacity(estimate + 16),
+            raw: TextColumn::with_capacity(estimate),
             ..Rows::default()
         };
         let mut invalid = invalid_ranges(&data[skip..own], skip, true)
