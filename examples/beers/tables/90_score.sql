@@ -12,15 +12,15 @@ CREATE OR REFRESH MATERIALIZED VIEW wrong_fields AS
 SELECT row_index, field, was, should_be
 FROM (
             SELECT CAST(d.`index` AS INT) AS row_index, 'id' AS field, coalesce(d.id, '') AS was, coalesce(c.id, '') AS should_be FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
-  UNION ALL SELECT CAST(d.`index` AS INT), 'beer_name',    coalesce(d.beer_name, ''),    coalesce(c.beer_name, '')    FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
-  UNION ALL SELECT CAST(d.`index` AS INT), 'style',        coalesce(d.style, ''),        coalesce(c.style, '')        FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
-  UNION ALL SELECT CAST(d.`index` AS INT), 'ounces',       coalesce(d.ounces, ''),       coalesce(c.ounces, '')       FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
-  UNION ALL SELECT CAST(d.`index` AS INT), 'abv',          coalesce(d.abv, ''),          coalesce(c.abv, '')          FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
-  UNION ALL SELECT CAST(d.`index` AS INT), 'ibu',          coalesce(d.ibu, ''),          coalesce(c.ibu, '')          FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
-  UNION ALL SELECT CAST(d.`index` AS INT), 'brewery_id',   coalesce(d.brewery_id, ''),   coalesce(c.brewery_id, '')   FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
-  UNION ALL SELECT CAST(d.`index` AS INT), 'brewery_name', coalesce(d.brewery_name, ''), coalesce(c.brewery_name, '') FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
-  UNION ALL SELECT CAST(d.`index` AS INT), 'city',         coalesce(d.city, ''),         coalesce(c.city, '')         FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
-  UNION ALL SELECT CAST(d.`index` AS INT), 'state',        coalesce(d.state, ''),        coalesce(c.state, '')        FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
+  UNION ALL SELECT CAST(d.`index` AS INT) AS row_index, 'beer_name' AS field, coalesce(d.beer_name, '') AS was, coalesce(c.beer_name, '') AS should_be FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
+  UNION ALL SELECT CAST(d.`index` AS INT) AS row_index, 'style' AS field, coalesce(d.style, '') AS was, coalesce(c.style, '') AS should_be FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
+  UNION ALL SELECT CAST(d.`index` AS INT) AS row_index, 'ounces' AS field, coalesce(d.ounces, '') AS was, coalesce(c.ounces, '') AS should_be FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
+  UNION ALL SELECT CAST(d.`index` AS INT) AS row_index, 'abv' AS field, coalesce(d.abv, '') AS was, coalesce(c.abv, '') AS should_be FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
+  UNION ALL SELECT CAST(d.`index` AS INT) AS row_index, 'ibu' AS field, coalesce(d.ibu, '') AS was, coalesce(c.ibu, '') AS should_be FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
+  UNION ALL SELECT CAST(d.`index` AS INT) AS row_index, 'brewery_id' AS field, coalesce(d.brewery_id, '') AS was, coalesce(c.brewery_id, '') AS should_be FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
+  UNION ALL SELECT CAST(d.`index` AS INT) AS row_index, 'brewery_name' AS field, coalesce(d.brewery_name, '') AS was, coalesce(c.brewery_name, '') AS should_be FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
+  UNION ALL SELECT CAST(d.`index` AS INT) AS row_index, 'city' AS field, coalesce(d.city, '') AS was, coalesce(c.city, '') AS should_be FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
+  UNION ALL SELECT CAST(d.`index` AS INT) AS row_index, 'state' AS field, coalesce(d.state, '') AS was, coalesce(c.state, '') AS should_be FROM dirty AS d JOIN clean AS c ON d.`index` = c.`index`
 ) AS pairs
 WHERE was <> should_be;
 
@@ -28,7 +28,7 @@ WHERE was <> should_be;
 CREATE OR REFRESH MATERIALIZED VIEW suspects COMMENT 'fields that the gate found wrong' AS
 SELECT DISTINCT row_index, reason['column'] AS field
 FROM (
-  SELECT CAST(fields['index'] AS INT) AS row_index, explode(reasons) AS reason FROM beers__quarantine
+  SELECT CAST(element_at(fields, 'index') AS INT) AS row_index, explode(reasons) AS reason FROM beers__quarantine
 ) AS kept_out;
 
 -- What is in the table in place of the wrong fields, once they were repaired and sent through the gate again.

@@ -5,21 +5,21 @@
 -- Every field of every report as a row of its own.
 CREATE TEMPORARY VIEW hospital_fields AS
             SELECT row_index, provider_number, name, phone, 'provider_number' AS field, provider_number AS value FROM hospital_raw
-  UNION ALL SELECT row_index, provider_number, name, phone, 'name',              name              FROM hospital_raw
-  UNION ALL SELECT row_index, provider_number, name, phone, 'address_1',         address_1         FROM hospital_raw
-  UNION ALL SELECT row_index, provider_number, name, phone, 'city',              city              FROM hospital_raw
-  UNION ALL SELECT row_index, provider_number, name, phone, 'state',             state             FROM hospital_raw
-  UNION ALL SELECT row_index, provider_number, name, phone, 'zip',               zip               FROM hospital_raw
-  UNION ALL SELECT row_index, provider_number, name, phone, 'county',            county            FROM hospital_raw
-  UNION ALL SELECT row_index, provider_number, name, phone, 'phone',             phone             FROM hospital_raw
-  UNION ALL SELECT row_index, provider_number, name, phone, 'type',              type              FROM hospital_raw
-  UNION ALL SELECT row_index, provider_number, name, phone, 'owner',             owner             FROM hospital_raw
-  UNION ALL SELECT row_index, provider_number, name, phone, 'emergency_service', emergency_service FROM hospital_raw;
+  UNION ALL SELECT row_index, provider_number, name, phone, 'name' AS field, name AS value FROM hospital_raw
+  UNION ALL SELECT row_index, provider_number, name, phone, 'address_1' AS field, address_1 AS value FROM hospital_raw
+  UNION ALL SELECT row_index, provider_number, name, phone, 'city' AS field, city AS value FROM hospital_raw
+  UNION ALL SELECT row_index, provider_number, name, phone, 'state' AS field, state AS value FROM hospital_raw
+  UNION ALL SELECT row_index, provider_number, name, phone, 'zip' AS field, zip AS value FROM hospital_raw
+  UNION ALL SELECT row_index, provider_number, name, phone, 'county' AS field, county AS value FROM hospital_raw
+  UNION ALL SELECT row_index, provider_number, name, phone, 'phone' AS field, phone AS value FROM hospital_raw
+  UNION ALL SELECT row_index, provider_number, name, phone, 'type' AS field, type AS value FROM hospital_raw
+  UNION ALL SELECT row_index, provider_number, name, phone, 'owner' AS field, owner AS value FROM hospital_raw
+  UNION ALL SELECT row_index, provider_number, name, phone, 'emergency_service' AS field, emergency_service AS value FROM hospital_raw;
 
 CREATE TEMPORARY VIEW measure_fields AS
             SELECT row_index, measure_code, measure_name, 'condition' AS field, condition AS value FROM hospital_raw
-  UNION ALL SELECT row_index, measure_code, measure_name, 'measure_code', measure_code FROM hospital_raw
-  UNION ALL SELECT row_index, measure_code, measure_name, 'measure_name', measure_name FROM hospital_raw;
+  UNION ALL SELECT row_index, measure_code, measure_name, 'measure_code' AS field, measure_code AS value FROM hospital_raw
+  UNION ALL SELECT row_index, measure_code, measure_name, 'measure_name' AS field, measure_name AS value FROM hospital_raw;
 
 -- What each report says about whom: `subject` is whom, named in every way that we have.
 CREATE TEMPORARY VIEW statements AS
@@ -28,7 +28,7 @@ CREATE TEMPORARY VIEW statements AS
   UNION ALL SELECT row_index, concat('hospital with phone ', phone), field, value FROM hospital_fields
   UNION ALL SELECT row_index, concat('measure ', measure_code), field, value FROM measure_fields
   UNION ALL SELECT row_index, concat('measure named ', measure_name), field, value FROM measure_fields
-  UNION ALL SELECT row_index, concat('measure ', measure_code, ' in ', state), 'state_average', state_average
+  UNION ALL SELECT row_index, concat('measure ', measure_code, ' in ', state) AS subject, 'state_average' AS field, state_average AS value
             FROM hospital_raw;
 
 -- What is usually said: by three reports or more, and by two in three at least.
@@ -51,7 +51,7 @@ FROM (
   UNION ALL
   SELECT row_index, reason['column'] AS field, reason['value'] AS value, CAST(NULL AS STRING) AS usual, reason['constraint'] AS broken
   FROM (
-    SELECT CAST(fields['index'] AS INT) AS row_index, explode(reasons) AS reason FROM hospital__quarantine
+    SELECT CAST(element_at(fields, 'index') AS INT) AS row_index, explode(reasons) AS reason FROM hospital__quarantine
   ) AS kept_out
 ) AS both_ways
 GROUP BY row_index, field;
