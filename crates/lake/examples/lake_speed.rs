@@ -23,12 +23,16 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 #[tokio::main]
 async fn main() -> Outcome<()> {
-    let rows = std::env::args().nth(1).and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
+    let rows = std::env::args()
+        .nth(1)
+        .and_then(|rows| rows.parse().ok())
+        .unwrap_or(1_000_000);
     let folder = tempfile::tempdir()?;
     let place = folder.path().to_str().ok_or("a folder that is no text")?;
     let lake = Lake::open(place, &BTreeMap::new()).await?;
-    let batches: Vec<RecordBatch> =
-        (0..rows / BATCH_ROWS).map(|part| payments(part * BATCH_ROWS)).collect::<Result<_, _>>()?;
+    let batches: Vec<RecordBatch> = (0..rows / BATCH_ROWS)
+        .map(|part| payments(part * BATCH_ROWS))
+        .collect::<Result<_, _>>()?;
     compressions(&lake, &batches).await?;
     opening(place, &lake, &batches).await?;
     queries(&lake, &folder.path().join("payments_zstd")).await
@@ -38,7 +42,11 @@ async fn main() -> Outcome<()> {
 fn payments(first: usize) -> Outcome<RecordBatch> {
     let numbers = || (first..first + BATCH_ROWS).map(|n| n as u64);
     // Scrambles a number: good enough to look random to an encoder.
-    let scramble = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(31).wrapping_mul(7);
+    let scramble = |n: u64| {
+        n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(31)
+            .wrapping_mul(7)
+    };
     let words = |list: &'static [&'static str]| {
         let pick = move |n: u64| list[scramble(n) as usize % list.len()];
         StringViewArray::from_iter_values(numbers().map(pick))
@@ -50,18 +58,30 @@ fn payments(first: usize) -> Outcome<RecordBatch> {
     let amounts = numbers().map(|n| i128::from(scramble(n) % 1_000_000));
     let times = numbers().map(|n| 1_700_000_000_000_000 + n as i64 * 1_234_567);
     let columns: [(&str, ArrayRef); 9] = [
-        ("id", Arc::new(Int64Array::from_iter_values(numbers().map(|n| n as i64)))),
+        (
+            "id",
+            Arc::new(Int64Array::from_iter_values(numbers().map(|n| n as i64))),
+        ),
         ("card_id", Arc::new(text(16, 200_000))),
         (
             "amount",
             Arc::new(Decimal128Array::from_iter_values(amounts).with_precision_and_scale(12, 2)?),
         ),
         ("currency", Arc::new(words(&["EUR", "USD", "GBP"]))),
-        ("ts", Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC"))),
+        (
+            "ts",
+            Arc::new(TimestampMicrosecondArray::from_iter_values(times).with_timezone("UTC")),
+        ),
         ("merchant", Arc::new(text(12, 5_000))),
-        ("country", Arc::new(words(&["DE", "FR", "US", "GB", "NL", "IT", "ES", "PL"]))),
+        (
+            "country",
+            Arc::new(words(&["DE", "FR", "US", "GB", "NL", "IT", "ES", "PL"])),
+        ),
         ("note", Arc::new(text(24, u64::MAX))),
-        ("status", Arc::new(words(&["settled", "pending", "declined", "refunded"]))),
+        (
+            "status",
+            Arc::new(words(&["settled", "pending", "declined", "refunded"])),
+        ),
     ];
     Ok(RecordBatch::try_from_iter(columns)?)
 }
@@ -82,12 +102,17 @@ async fn compressions(lake: &Lake, batches: &[RecordBatch]) -> Outcome<()> {
     println!("writing {} rows on one thread", batches.len() * BATCH_ROWS);
     for codec in ["zstd", "snappy", "lz4", "none"] {
         let mut spec = spec(&format!("payments_{codec}"), &batches[0]);
-        spec.properties.insert("tidegate.compression".to_owned(), codec.to_owned());
+        spec.properties
+            .insert("tidegate.compression".to_owned(), codec.to_owned());
         let start = Instant::now();
         let files = write(lake, &spec, batches).await?;
         let took = start.elapsed();
         let bytes: u64 = files.iter().map(DataFile::bytes).sum();
-        println!("  {codec:>6}: {:6.0} ms, {:6.1} MB", millis(took), bytes as f64 / 1e6);
+        println!(
+            "  {codec:>6}: {:6.0} ms, {:6.1} MB",
+            millis(took),
+            bytes as f64 / 1e6
+        );
         lake.commit(Commit::append(spec, files, "speed")).await?;
     }
     Ok(())
@@ -107,9 +132,15 @@ async fn opening(place: &str, lake: &Lake, batches: &[RecordBatch]) -> Outcome<(
     for what in ["opened for the first time", "asked again"] {
         let start = Instant::now();
         for name in &names {
-            fresh.table(&TableName::plain(name)).await?.ok_or("a table is gone")?;
+            fresh
+                .table(&TableName::plain(name))
+                .await?
+                .ok_or("a table is gone")?;
         }
-        println!("ten tables of 15 versions {what}: {:.1} ms", millis(start.elapsed()));
+        println!(
+            "ten tables of 15 versions {what}: {:.1} ms",
+            millis(start.elapsed())
+        );
     }
     let mut last = None;
     for _ in 0..10 {
@@ -119,12 +150,18 @@ async fn opening(place: &str, lake: &Lake, batches: &[RecordBatch]) -> Outcome<(
         lake.commit(Commit::append(spec, files, "speed")).await?;
         last = Some(last.unwrap_or(Duration::MAX).min(start.elapsed()));
     }
-    println!("a commit: {:.1} ms at best", millis(last.unwrap_or_default()));
+    println!(
+        "a commit: {:.1} ms at best",
+        millis(last.unwrap_or_default())
+    );
     Ok(())
 }
 
 async fn queries(lake: &Lake, folder: &std::path::Path) -> Outcome<()> {
-    let table = lake.table(&TableName::plain("payments_zstd")).await?.ok_or("no table")?;
+    let table = lake
+        .table(&TableName::plain("payments_zstd"))
+        .await?
+        .ok_or("no table")?;
     let url = url::Url::from_directory_path(folder).map_err(|()| "no folder")?;
     let delta = deltalake::open_table(url).await?.table_provider().await?;
     let queries = [
@@ -142,7 +179,9 @@ async fn queries(lake: &Lake, folder: &std::path::Path) -> Outcome<()> {
         let delta = best(Arc::clone(&delta), query).await?;
         let session = SessionContext::new();
         let path = folder.to_str().ok_or("a folder that is no text")?;
-        session.register_parquet("t", path, ParquetReadOptions::default()).await?;
+        session
+            .register_parquet("t", path, ParquetReadOptions::default())
+            .await?;
         let listing = best_of(&session, query).await?;
         println!(
             "  {:8.2} {:8.2} {:8.2}  {query}",

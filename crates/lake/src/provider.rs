@@ -12,7 +12,10 @@ use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOption
 use arrow::datatypes::{Field, FieldRef, Fields, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::common::stats::Precision;
+use datafusion::common::{
+    ColumnStatistics, DFSchema, DataFusionError, Result, ScalarValue, Statistics,
+};
 use datafusion::datasource::TableType;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -179,15 +182,23 @@ impl LakeProvider {
             })
     }
 
-    fn partitioned_file(&self, file: &ScanFile) -> Result<PartitionedFile> {
+    fn partitioned_file(&self, file: &ScanFile) -> PartitionedFile {
         let meta = file.file.object_meta(&self.table.inner().place);
-        let statistics =
-            file.file
-                .statistics()
-                .to_datafusion(self.columns.file_schema(), meta.size, true);
-        Ok(PartitionedFile::new_from_meta(meta)
-            .with_partition_values(file.values.clone())
-            .with_statistics(Arc::new(statistics)))
+        let mut statistics = file
+            .file
+            .statistics()
+            .to_datafusion(self.columns.file_schema(), meta.size);
+        let rows = statistics.num_rows;
+        statistics.column_statistics.extend(
+            file.values
+                .iter()
+                .map(|value| constant_statistics(value, &rows)),
+        );
+        let mut part =
+            PartitionedFile::new_from_meta(meta).with_partition_values(file.values.clone());
+        // Not `with_statistics`, which takes it that no folder is one of NULLs.
+        part.statistics = Some(Arc::new(statistics));
+        part
     }
 
     fn statistics_of(&self, files: &[PartitionedFile]) -> Result<Statistics> {
@@ -270,6 +281,20 @@ fn keep_folders(
         .collect())
 }
 
+/// Statistics of a column that has one value in all rows of a file.
+fn constant_statistics(value: &ScalarValue, rows: &Precision<usize>) -> ColumnStatistics {
+    let mut statistics = ColumnStatistics::new_unknown();
+    if value.is_null() {
+        statistics.null_count = *rows;
+    } else {
+        statistics.null_count = Precision::Exact(0);
+        statistics.min_value = Precision::Exact(value.clone());
+        statistics.max_value = Precision::Exact(value.clone());
+        statistics.distinct_count = Precision::Exact(1);
+    }
+    statistics
+}
+
 /// As many of the first files as hold `limit` rows.
 fn take_rows(files: Vec<ScanFile>, limit: usize) -> Vec<ScanFile> {
     let mut rows = 0_u64;
@@ -341,7 +366,7 @@ impl TableProvider for LakeProvider {
         let files: Vec<PartitionedFile> = files
             .iter()
             .map(|file| self.partitioned_file(file))
-            .collect::<Result<_>>()?;
+            .collect();
         let statistics = self.statistics_of(&files)?;
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let url = register_store(state, &self.table)?;

@@ -63,18 +63,17 @@ impl FileStatistics {
         parse_bound(values.get(column)?.get(), data_type, end)
     }
 
-    /// The statistics in DataFusion's form, for the columns of `schema`. `whole`: no row of the file
-    /// is struck out.
-    pub fn to_datafusion(&self, schema: &Schema, bytes: u64, whole: bool) -> Statistics {
+    /// The statistics in DataFusion's form, for the columns of `schema`. Only for files of which no
+    /// row is struck out.
+    pub fn to_datafusion(&self, schema: &Schema, bytes: u64) -> Statistics {
         let known = |count: Option<u64>| match count.and_then(|count| usize::try_from(count).ok()) {
-            Some(count) if whole => Precision::Exact(count),
-            Some(count) => Precision::Inexact(count),
+            Some(count) => Precision::Exact(count),
             None => Precision::Absent,
         };
         let rows = known(self.rows);
         let column = |name: &str, data_type: &DataType| {
             let bound = |end| match self.bound(name, data_type, end) {
-                Some((value, true)) if whole => Precision::Exact(value),
+                Some((value, true)) => Precision::Exact(value),
                 Some((value, _)) => Precision::Inexact(value),
                 None => Precision::Absent,
             };

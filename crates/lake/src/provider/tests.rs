@@ -134,5 +134,5 @@ async fn a_table_without_files_has_no_rows() {
     .await;
     assert!(answer.contains("| 0 |   |"), "{answer}");
     let answer = query(table.provider(), "SELECT name FROM t").await;
-    assert_eq!(answer.lines().count(), 4, "{answer}");
+    assert_eq!(answer, "++\n++");
 }
