@@ -106,6 +106,13 @@ impl Score {
         self.kinds.values().filter(caught).count()
     }
 
+    /// Share of the bad rows that are among the bad ones, in per cent.
+    fn reported_percent(&self) -> f64 {
+        let rows: u64 = self.kinds.values().map(|kind| kind.rows).sum();
+        let reported: u64 = self.kinds.values().map(|kind| kind.reported).sum();
+        100.0 * reported as f64 / rows as f64
+    }
+
     fn catches_all(&self) -> bool {
         self.kinds_caught() == self.kinds.len() && self.good_lost == 0
     }
@@ -204,6 +211,7 @@ fn report(outcomes: &[Outcome], scores: &[Score], rows: u64) -> String {
                 report::ratio(outcome.wall_seconds(), first.wall_seconds()),
                 report::ratio(outcome.cpu_seconds(), first.cpu_seconds()),
                 format!("{} of {}", score.kinds_caught(), score.kinds.len()),
+                format!("{:.1} %", score.reported_percent()),
                 score.good_lost.to_string(),
                 score.bad_let_in.to_string(),
             ]
@@ -217,7 +225,8 @@ fn report(outcomes: &[Outcome], scores: &[Score], rows: u64) -> String {
         "peak MB",
         "wall",
         "CPU",
-        "kinds caught",
+        "all of a kind caught",
+        "bad rows reported",
         "good rows lost",
         "bad rows let in",
     ];
