@@ -59,6 +59,11 @@ impl ExprPlanner for SparkOperators {
         let data_type = expr.get_type(schema)?;
         let key = match (field_access, &data_type) {
             (GetFieldAccess::ListIndex { key }, DataType::List(_) | DataType::LargeList(_)) => *key,
+            // A constant key of a map reads as a field's name; the kernel brings both to one type.
+            (GetFieldAccess::ListIndex { key }, DataType::Map(..)) => *key,
+            (GetFieldAccess::NamedStructField { name }, DataType::Map(..)) => {
+                Expr::Literal(name, None)
+            }
             (field_access, _) => {
                 return Ok(PlannerResult::Original(RawFieldAccessExpr {
                     expr,

@@ -3,6 +3,7 @@
 //! The rows themselves are an ordinary table, `<table>__quarantine`; looking at them is a query. Retrying is an update of
 //! its own flow ([`retry`]), with an intent and epochs like any other.
 
+mod reread;
 mod retry;
 mod rows;
 

@@ -7,17 +7,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take_record_batch};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, UInt64Type};
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
-use tidegate_engine::{CompiledExpression, CompiledProjection};
+use tidegate_engine::{CompiledExpression, CompiledProjection, EngineError};
 use tidegate_gate::{Counts, Gate, Incoming, KeyIndex, KeyIndexOptions, Stamp};
 use tidegate_lake::{AsOf, CommitMode, FlowId, Intent, LakeTable, PartWriter};
-use tidegate_project::{SourceMap, Table, parse_expression};
+use tidegate_project::{Expression, SourceMap, Table, parse_expression};
 
+use super::reread::Rereader;
 use super::rows::{self, Fate};
 use crate::catalog::Catalog;
 use crate::discovery::FileOptions;
@@ -143,11 +144,13 @@ impl Workspace {
         if let (false, Some(target)) = (gate.contract().key.is_empty(), state.base(intent).await?) {
             preload(self, &gate, &mut keys, &target).await?;
         }
+        let names: Vec<String> = gate.contract().columns.iter().map(|column| column.name.clone()).collect();
+        let reread = Rereader::of(self, table, &names).await?;
         let (good, held) = (table_spec(table, &schema), quarantine_spec(&table.name));
         let replaced = base.files().await?;
         let mode = CommitMode::Replace(replaced);
         let mut work = Work {
-            change: Change::compile(self, &gate, &base, request)?,
+            change: Change::compile(self, &gate, &base, request, reread)?,
             good: lake.write_plan(&good, &CommitMode::Append).await?.writer(),
             held: lake.write_plan(&held, &mode).await?.writer(),
             stamp: stamp(table, intent),
@@ -206,58 +209,73 @@ fn stamp(table: &Table, intent: &Intent) -> Stamp {
 struct Change {
     names: Vec<String>,
     set: Option<(Vec<String>, CompiledProjection)>,
+    set_raw: Option<CompiledProjection>,
     filter: Option<CompiledExpression>,
+    reread: Option<Rereader>,
 }
 
+/// The column of the quarantine that holds a row as it was written.
+const RAW_COLUMN: &str = "raw";
+
 impl Change {
-    fn compile(workspace: &Workspace, gate: &Gate, quarantine: &LakeTable, request: &RetryRequest) -> Result<Self> {
+    fn compile(
+        workspace: &Workspace,
+        gate: &Gate,
+        quarantine: &LakeTable,
+        request: &RetryRequest,
+        reread: Option<Rereader>,
+    ) -> Result<Self> {
         let names: Vec<String> = gate.contract().columns.iter().map(|column| column.name.clone()).collect();
         let fields = RecordBatch::new_empty(rows::text_schema(&names));
         let seen = rows::with_own_columns(&fields, &RecordBatch::new_empty(quarantine.schema()))?.schema();
         let mut files = SourceMap::default();
-        let parsed = |files: &mut SourceMap, label: &str, text: &str| {
-            parse_expression(files, label, text)
+        let mut parsed = |label: &str, text: &str| {
+            parse_expression(&mut files, label, text)
                 .map_err(|diagnostics| PipelineError::Query { diagnostics, files: Box::new(files.clone()) })
         };
-        let filter = match &request.filter {
-            Some(text) => {
-                let expression = parsed(&mut files, "--where", text)?;
-                let compiled = workspace.engine()?.predicate(&expression, Arc::clone(&seen), &files);
-                Some(compiled.map_err(|error| PipelineError::from(error).in_query(&files))?)
-            }
-            None => None,
-        };
-        let mut expressions = Vec::new();
+        let filter = request.filter.as_ref().map(|text| parsed("--where", text)).transpose()?;
+        let (mut expressions, mut raw) = (Vec::new(), Vec::new());
         for (column, text) in &request.set {
-            let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case(column)) else {
-                return Err(PipelineError::Request(format!(
-                    "--set names `{column}`, which is no column of the table; it has {}",
-                    names.join(", ")
-                )));
-            };
-            expressions.push((name.clone(), parsed(&mut files, "--set", text)?));
-        }
-        let set = match expressions.is_empty() {
-            true => None,
-            false => {
-                let compiled = workspace.engine()?.projection(&expressions, seen, &files);
-                let compiled = compiled.map_err(|error| PipelineError::from(error).in_query(&files))?;
-                Some((expressions.into_iter().map(|(name, _)| name).collect(), compiled))
+            let own = names.iter().find(|name| name.eq_ignore_ascii_case(column));
+            match own {
+                Some(name) => expressions.push((name.clone(), parsed("--set", text)?)),
+                None if column.eq_ignore_ascii_case(RAW_COLUMN) => {
+                    raw.push((RAW_COLUMN.to_owned(), parsed("--set", text)?));
+                }
+                None => {
+                    return Err(PipelineError::Request(format!(
+                        "--set names `{column}`, which is no column of the table; it has {}, and `raw` is the row as it was written",
+                        names.join(", ")
+                    )));
+                }
             }
+        }
+        let engine = workspace.engine()?;
+        let refused = |error: EngineError| PipelineError::from(error).in_query(&files);
+        let compiled = |expressions: &[(String, Expression)]| match expressions.is_empty() {
+            true => Ok(None),
+            false => engine.projection(expressions, Arc::clone(&seen), &files).map(Some).map_err(refused),
         };
-        Ok(Self { names, set, filter })
+        let filter = filter.map(|filter| engine.predicate(&filter, Arc::clone(&seen), &files).map_err(refused));
+        let (set, set_raw) = (compiled(&expressions)?, compiled(&raw)?);
+        let set = set.map(|set| (expressions.iter().map(|(name, _)| name.clone()).collect(), set));
+        Ok(Self { names, set, set_raw, filter: filter.transpose()?, reread })
     }
 
-    /// The text of the rows to be tried, with the changes made; and which rows these are.
+    /// The text of the rows to be tried, with the changes made; and which rows these are. Rows that still cannot be cut
+    /// into fields are not among them.
     fn apply(&self, batch: &RecordBatch) -> Result<(RecordBatch, Vec<usize>)> {
         let fields = rows::fields_as_columns(batch, &self.names)?;
         let seen = rows::with_own_columns(&fields, batch)?;
         let filter = self.filter.as_ref().map(|filter| filter.evaluate(&seen)).transpose()?;
         let tried = rows::tried(batch, filter.as_ref())?;
-        let picks: UInt32Array = tried.iter().filter_map(|row| u32::try_from(*row).ok()).collect();
-        let (fields, seen) = (take_record_batch(&fields, &picks)?, take_record_batch(&seen, &picks)?);
+        let chosen = picks(&tried);
+        let (fields, batch) = (take_record_batch(&fields, &chosen)?, take_record_batch(batch, &chosen)?);
+        let (fields, readable) = self.read_again(fields, &batch)?;
+        let (fields, batch) = (take_record_batch(&fields, &picks(&readable))?, take_record_batch(&batch, &picks(&readable))?);
+        let tried = readable.into_iter().map(|row| tried[row]).collect();
         let Some((names, set)) = &self.set else { return Ok((fields, tried)) };
-        let changed = set.evaluate(&seen)?;
+        let changed = set.evaluate(&rows::with_own_columns(&fields, &batch)?)?;
         let mut columns: BTreeMap<usize, ArrayRef> = BTreeMap::new();
         for (name, column) in names.iter().zip(changed.columns()) {
             columns.insert(fields.schema().index_of(name)?, cast(column, &DataType::Utf8View)?);
@@ -266,6 +284,34 @@ impl Change {
         let all = all.map(|(index, column)| columns.remove(&index).unwrap_or_else(|| Arc::clone(column))).collect();
         Ok((RecordBatch::try_new(fields.schema(), all)?, tried))
     }
+
+    /// Cuts rows into fields again: all where their text is changed, otherwise those that have none. Gives the rows that
+    /// have fields then.
+    fn read_again(&self, fields: RecordBatch, batch: &RecordBatch) -> Result<(RecordBatch, Vec<usize>)> {
+        let known = rows::column(batch, "fields")?;
+        let wanted: Vec<usize> =
+            (0..batch.num_rows()).filter(|row| self.set_raw.is_some() || known.is_null(*row)).collect();
+        let all = || (0..batch.num_rows()).collect();
+        if wanted.is_empty() {
+            return Ok((fields, all()));
+        }
+        let Some(reread) = &self.reread else {
+            return Ok((fields, (0..batch.num_rows()).filter(|row| known.is_valid(*row)).collect()));
+        };
+        let raw = match &self.set_raw {
+            Some(set) => Arc::clone(set.evaluate(&rows::with_own_columns(&fields, batch)?)?.column(0)),
+            None => Arc::clone(rows::column(batch, RAW_COLUMN)?),
+        };
+        let raw = cast(&raw, &DataType::Utf8View)?;
+        let raw = raw.as_string_view();
+        let texts: Vec<Option<&str>> = wanted.iter().map(|row| raw.is_valid(*row).then(|| raw.value(*row))).collect();
+        let found = tokio::task::block_in_place(|| reread.read(&texts))?;
+        rows::replaced(&fields, &wanted, &found)
+    }
+}
+
+fn picks(rows: &[usize]) -> UInt32Array {
+    rows.iter().filter_map(|row| u32::try_from(*row).ok()).collect()
 }
 
 /// A retry on its way through the batches of the quarantine.
@@ -300,7 +346,7 @@ impl Work {
         }
         if let Some(failures) = &split.quarantined {
             let lines = cast(rows::column(failures, "line")?, &DataType::UInt64)?;
-            let lines = arrow::array::AsArray::as_primitive::<arrow::datatypes::UInt64Type>(&lines).clone();
+            let lines = lines.as_primitive::<UInt64Type>().clone();
             for (failure, line) in lines.values().iter().enumerate() {
                 if let Some(row) = usize::try_from(*line).ok().and_then(|line| tried.get(line)) {
                     fates[*row] = Fate::Held(failure);

@@ -173,3 +173,26 @@ pub(super) fn tried(batch: &RecordBatch, filter: Option<&BooleanArray>) -> Resul
     };
     Ok((0..batch.num_rows()).filter(wanted).collect())
 }
+
+/// Text columns with the rows at `at` replaced by what was read; and the rows that have fields then. A row that could
+/// not be read has none.
+pub(super) fn replaced(
+    fields: &RecordBatch,
+    at: &[usize],
+    found: &[Option<Vec<Option<String>>>],
+) -> Result<(RecordBatch, Vec<usize>)> {
+    let mut fresh: BTreeMap<usize, &Option<Vec<Option<String>>>> = at.iter().copied().zip(found).collect();
+    let columns = fields.columns().iter().enumerate().map(|(index, column)| {
+        let old = column.as_string_view();
+        let values = (0..fields.num_rows()).map(|row| match fresh.get(&row) {
+            Some(Some(cells)) => cells.get(index).and_then(|cell| cell.as_deref()),
+            Some(None) => None,
+            None => old.is_valid(row).then(|| old.value(row)),
+        });
+        Arc::new(values.collect::<StringViewArray>()) as ArrayRef
+    });
+    let columns = columns.collect();
+    fresh.retain(|_, cells| cells.is_none());
+    let readable = (0..fields.num_rows()).filter(|row| !fresh.contains_key(row)).collect();
+    Ok((RecordBatch::try_new(fields.schema(), columns)?, readable))
+}

@@ -140,7 +140,7 @@ async fn sample(workspace: &Workspace, tale: &Tale<'_>) -> Result<(), Failure> {
         QuarantineShow { table: "payments".to_owned(), filter: None, limit: Some(SHOWN), format };
     let (held, _) = show::held(workspace, &arguments, SHOWN).await?;
     for row in &held {
-        tale.print(&show::draw(row, tale.context.screen()))?;
+        tale.print(&show::draw(row, &workspace.project().root, tale.context.screen()))?;
     }
     Ok(())
 }
@@ -155,21 +155,19 @@ async fn ask(workspace: &Workspace, tale: &Tale<'_>) -> Result<(), Failure> {
 fn next(root: &Path, tale: &Tale<'_>) -> Result<(), Failure> {
     let screen = tale.context.screen();
     let mut text = String::from("\nNow try:\n");
-    let folder = root.display();
-    for (command, what) in [
-        (format!("cd {folder}"), ""),
-        ("tidegate shell".to_owned(), "ask more; \\? helps"),
-        ("tidegate quarantine list".to_owned(), "the reasons, counted"),
+    for (what, command) in [
+        ("go there", format!("cd {}", root.display())),
+        ("ask more; \\? helps", "tidegate shell".to_owned()),
+        ("count the reasons", "tidegate quarantine list".to_owned()),
         (
+            "mend rows",
             "tidegate quarantine retry payments --set \"amount = regexp_replace(amount, ' EUR$', '')\"".to_owned(),
-            "mend rows and let them through",
         ),
-        ("tidegate lineage currency_daily.revenue".to_owned(), "where a number comes from"),
-        ("tidegate profile payments --html payments.html".to_owned(), "a page about the data"),
-        ("tidegate test".to_owned(), "the example's tests"),
+        ("ask where a number comes from", "tidegate lineage currency_daily.revenue".to_owned()),
+        ("make a page about the data", "tidegate profile payments --html payments.html".to_owned()),
+        ("run the example's tests", "tidegate test".to_owned()),
     ] {
-        text += &format!("  {}", screen.paint(style::HELP, &command));
-        text += &if what.is_empty() { "\n".to_owned() } else { format!("   {}\n", screen.paint(style::FAINT, what)) };
+        text += &format!("  {what:<30} {}\n", screen.paint(style::HELP, &command));
     }
     tale.print(&text)
 }

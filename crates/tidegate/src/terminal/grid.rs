@@ -62,7 +62,7 @@ impl Grid {
 
     /// Draws it as aligned columns with a line under the headings and nothing around.
     pub fn draw_open(&self, width: Option<usize>) -> String {
-        self.drawn("     ─            ", width, 0)
+        self.drawn("     ─             ", width, 0)
     }
 
     fn drawn(&self, preset: &str, width: Option<usize>, border: usize) -> String {

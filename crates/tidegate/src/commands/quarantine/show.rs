@@ -1,6 +1,7 @@
 //! `tidegate quarantine show`: each row as it was written, where it stood, and every reason.
 
 use std::io::Write;
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 use serde::Deserialize;
@@ -38,7 +39,7 @@ pub fn run(arguments: &QuarantineShow, context: &Context) -> Result<Exit, Failur
             writeln!(out, "no rows{}", if arguments.filter.is_some() { " fit" } else { " in quarantine" })?;
         }
         for row in &held {
-            out.write_all(draw(row, screen).as_bytes())?;
+            out.write_all(draw(row, &workspace.project().root, screen).as_bytes())?;
         }
         out.flush()?;
         if more {
@@ -116,9 +117,9 @@ fn parse(batches: &[RecordBatch]) -> Result<Vec<Held>, Failure> {
 }
 
 /// A row with its place, its text and its reasons.
-pub fn draw(row: &Held, screen: &Screen) -> String {
+pub fn draw(row: &Held, root: &Path, screen: &Screen) -> String {
     let width = screen.width().unwrap_or(usize::MAX).saturating_sub(4).max(20);
-    let source = one_line(row.source.as_deref().unwrap_or("?"));
+    let source = one_line(inside(row.source.as_deref().unwrap_or("?"), root));
     let place = row.line.map_or_else(|| source.clone(), |line| format!("{source}:{line}"));
     let state = match row.state.as_deref() {
         Some("held") | None => String::new(),
@@ -135,6 +136,13 @@ pub fn draw(row: &Held, screen: &Screen) -> String {
     }
     text.push('\n');
     text
+}
+
+/// The path inside the project, where it is there.
+fn inside<'s>(source: &'s str, root: &Path) -> &'s str {
+    let root = std::path::absolute(root).ok();
+    let inside = root.and_then(|root| Path::new(source).strip_prefix(root).ok()).and_then(Path::to_str);
+    inside.unwrap_or(source)
 }
 
 fn draw_reason(reason: &Reason, screen: &Screen) -> String {
@@ -159,13 +167,13 @@ mod tests {
     #[test]
     fn a_row_is_shown_with_every_reason() {
         let row: Held = serde_json::from_str(
-            r#"{"source":"landing/a.csv","line":7,"raw":"1,abc\u001b[2J,ZZZ\n","state":"held","note":null,"reasons":[
+            r#"{"source":"/shop/landing/a.csv","line":7,"raw":"1,abc\u001b[2J,ZZZ\n","state":"held","note":null,"reasons":[
                 {"constraint":"type","column":"amount","value":"abc","message":"`abc` is not a number"},
                 {"constraint":"known","column":"currency","value":"ZZZ","message":"currency IN ('EUR')"}]}"#,
         )
         .unwrap();
         assert_eq!(
-            draw(&row, &Screen::new(Colour::Never)),
+            draw(&row, Path::new("/shop"), &Screen::new(Colour::Never)),
             "landing/a.csv:7\n    1,abc\\u{1b}[2J,ZZZ\n    type amount: `abc` is not a number\n    \
              known currency = 'ZZZ': currency IN ('EUR')\n\n"
         );

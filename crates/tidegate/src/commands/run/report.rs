@@ -32,7 +32,7 @@ fn headline(report: &UpdateReport, screen: &Screen) -> String {
         UpdateStatus::Cancelled => (style::WARNING, "was interrupted"),
     };
     let mut line = format!("run {} {} in {}", short(&report.run), screen.paint(style, word), number::seconds(report.seconds));
-    let rows: u64 = report.tables.iter().map(|table| table.rows_in).sum();
+    let rows: u64 = report.tables.iter().filter(|table| table.files > 0).map(|table| table.rows_in).sum();
     let bytes: u64 = report.tables.iter().map(|table| table.bytes).sum();
     let files: u64 = report.tables.iter().map(|table| table.files).sum();
     if files > 0 {
@@ -64,19 +64,6 @@ fn tables(report: &UpdateReport) -> Grid {
     ]);
     for table in &report.tables {
         grid.rows.push(table_row(table));
-    }
-    if report.tables.iter().filter(|table| table.rows_in > 0).count() > 1 {
-        let sum = |number: fn(&TableReport) -> u64| number::count(report.tables.iter().map(number).sum());
-        grid.rows.push(vec![
-            "all".to_owned(),
-            sum(|table| table.rows_in),
-            sum(|table| table.good),
-            sum(|table| table.repaired),
-            sum(|table| table.quarantined),
-            sum(|table| table.dropped),
-            number::seconds(report.seconds),
-            String::new(),
-        ]);
     }
     grid
 }
@@ -144,7 +131,11 @@ fn notes(report: &UpdateReport, screen: &Screen) -> String {
             if text.is_empty() {
                 text.push('\n');
             }
-            let _ = writeln!(text, "{}: {}: {note}", screen.paint(style::WARNING, "note"), table.table);
+            let (word, note) = match note.strip_prefix("alert: ") {
+                Some(alert) => ("alert", alert),
+                None => ("note", note.as_str()),
+            };
+            let _ = writeln!(text, "{}: {}: {note}", screen.paint(style::WARNING, word), table.table);
         }
     }
     text
