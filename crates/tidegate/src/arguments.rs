@@ -54,19 +54,43 @@ pub struct Arguments {
 pub struct Global {
     /// The project's folder [default: the nearest one with tidegate.toml or spark-pipeline.yml, from
     /// here upward]
-    #[arg(short = 'C', long = "project", value_name = "DIR", global = true, help_heading = "Global options")]
+    #[arg(
+        short = 'C',
+        long = "project",
+        value_name = "DIR",
+        global = true,
+        help_heading = "Global options"
+    )]
     pub project: Option<PathBuf>,
     /// Colour: auto is on a terminal only, and not where NO_COLOR is set
-    #[arg(long, value_name = "WHEN", default_value = "auto", global = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        global = true,
+        help_heading = "Global options"
+    )]
     pub color: Colour,
     /// Say what is going on inside, on stderr; twice for more
     #[arg(short, long, action = clap::ArgAction::Count, global = true, help_heading = "Global options")]
     pub verbose: u8,
     /// Put the tables in this folder or URL, whatever the project says
-    #[arg(long, value_name = "URL", global = true, help_heading = "Global options", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        global = true,
+        help_heading = "Global options",
+        hide_short_help = true
+    )]
     pub warehouse: Option<String>,
     /// Worker threads [default: the project's, else one a core]
-    #[arg(long, value_name = "N", global = true, help_heading = "Global options", hide_short_help = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        global = true,
+        help_heading = "Global options",
+        hide_short_help = true
+    )]
     pub threads: Option<usize>,
     /// Memory for queries and keys, such as 512MB or 4GB [default: the project's]
     #[arg(long, value_name = "SIZE", global = true, help_heading = "Global options", hide_short_help = true, value_parser = parse_bytes)]
@@ -275,7 +299,9 @@ pub struct Infer {
 #[derive(Debug, Subcommand)]
 pub enum Quarantine {
     /// How many rows are held of each table, and for which reasons
-    #[command(after_help = "Examples:\n  tidegate quarantine list\n  tidegate quarantine list --json")]
+    #[command(
+        after_help = "Examples:\n  tidegate quarantine list\n  tidegate quarantine list --json"
+    )]
     List {
         /// Print it as JSON
         #[arg(long)]
@@ -394,7 +420,11 @@ pub enum GraphFormat {
 #[derive(Debug, Args)]
 pub struct Demo {
     /// The folder to make; what others put there is never overwritten
-    #[arg(value_name = "FOLDER", default_value = "tidegate-demo", conflicts_with = "generate")]
+    #[arg(
+        value_name = "FOLDER",
+        default_value = "tidegate-demo",
+        conflicts_with = "generate"
+    )]
     pub folder: PathBuf,
     /// Payments to make
     #[arg(long, value_name = "N", default_value_t = 200_000)]
@@ -424,19 +454,37 @@ pub struct Completions {
 /// `512MB`, `4 GiB`, `1000000` → bytes. Decimal and binary prefixes are taken alike as powers of 1024.
 fn parse_bytes(text: &str) -> Result<u64, String> {
     let text = text.trim();
-    let digits = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
+    let digits = text
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| "expected a size such as 512MB or 4GB".to_owned())?;
-    let power = match unit.trim().to_ascii_lowercase().trim_end_matches("ib").trim_end_matches('b') {
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "expected a size such as 512MB or 4GB".to_owned())?;
+    let power = match unit
+        .trim()
+        .to_ascii_lowercase()
+        .trim_end_matches("ib")
+        .trim_end_matches('b')
+    {
         "" => 0,
         "k" => 1,
         "m" => 2,
         "g" => 3,
         "t" => 4,
-        _ => return Err(format!("unknown unit `{}`; expected KB, MB, GB or TB", unit.trim())),
+        _ => {
+            return Err(format!(
+                "unknown unit `{}`; expected KB, MB, GB or TB",
+                unit.trim()
+            ));
+        }
     };
     let bytes = number * 1024_f64.powi(power);
-    if bytes < 1.0 || bytes > 1e18 { Err("expected a size above zero".to_owned()) } else { Ok(bytes as u64) }
+    if bytes < 1.0 || bytes > 1e18 {
+        Err("expected a size above zero".to_owned())
+    } else {
+        Ok(bytes as u64)
+    }
 }
 
 fn parse_share(text: &str) -> Result<f64, String> {
@@ -448,15 +496,22 @@ fn parse_share(text: &str) -> Result<f64, String> {
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
         _ => Err("expected KEY=VALUE, such as delimiter=';'".to_owned()),
     }
 }
 
 fn parse_assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((column, expression)) if !column.trim().is_empty() && !expression.trim().is_empty() => {
-            Ok((column.trim().trim_matches('`').to_owned(), expression.trim().to_owned()))
+        Some((column, expression))
+            if !column.trim().is_empty() && !expression.trim().is_empty() =>
+        {
+            Ok((
+                column.trim().trim_matches('`').to_owned(),
+                expression.trim().to_owned(),
+            ))
         }
         _ => Err("expected COLUMN = EXPRESSION, such as \"currency = upper(currency)\"".to_owned()),
     }
@@ -477,9 +532,16 @@ mod tests {
     fn every_command_shows_an_example() {
         for command in Arguments::command().get_subcommands() {
             let leaves: Vec<_> = command.get_subcommands().collect();
-            let shown = |one: &clap::Command| one.get_after_help().is_some_and(|help| help.to_string().contains("tidegate "));
+            let shown = |one: &clap::Command| {
+                one.get_after_help()
+                    .is_some_and(|help| help.to_string().contains("tidegate "))
+            };
             assert!(
-                if leaves.is_empty() { shown(command) } else { leaves.iter().all(|leaf| shown(leaf)) },
+                if leaves.is_empty() {
+                    shown(command)
+                } else {
+                    leaves.iter().all(|leaf| shown(leaf))
+                },
                 "no example for `{}`",
                 command.get_name()
             );
@@ -491,8 +553,16 @@ mod tests {
         assert_eq!(parse_bytes("512MB"), Ok(512 << 20));
         assert_eq!(parse_bytes("1.5 GiB"), Ok(3 << 29));
         assert_eq!(parse_bytes("4096"), Ok(4096));
-        assert!(parse_bytes("much").is_err() && parse_bytes("4 XB").is_err() && parse_bytes("0").is_err());
-        assert!(parse_share("1.5").is_err() && parse_share("-0.1").is_err() && parse_share("0.015").is_ok());
+        assert!(
+            parse_bytes("much").is_err()
+                && parse_bytes("4 XB").is_err()
+                && parse_bytes("0").is_err()
+        );
+        assert!(
+            parse_share("1.5").is_err()
+                && parse_share("-0.1").is_err()
+                && parse_share("0.015").is_ok()
+        );
         assert_eq!(
             parse_assignment("amount = replace(amount, 'a=b', '')"),
             Ok(("amount".to_owned(), "replace(amount, 'a=b', '')".to_owned()))
@@ -507,7 +577,13 @@ mod tests {
             _ => unreachable!(),
         };
         assert_eq!(run(&["tidegate", "run"]), (vec![], None));
-        assert_eq!(run(&["tidegate", "run", "--full-refresh"]), (vec![], Some(vec![])));
-        assert_eq!(run(&["tidegate", "run", "a", "--full-refresh", "b"]), (vec!["a".into()], Some(vec!["b".into()])));
+        assert_eq!(
+            run(&["tidegate", "run", "--full-refresh"]),
+            (vec![], Some(vec![]))
+        );
+        assert_eq!(
+            run(&["tidegate", "run", "a", "--full-refresh", "b"]),
+            (vec!["a".into()], Some(vec!["b".into()]))
+        );
     }
 }

@@ -59,9 +59,15 @@ impl Context {
             Some(folder) if is_project(folder) => Ok(folder.clone()),
             Some(folder) => Err(Failure::usage(
                 if folder.is_dir() {
-                    format!("no project in {}: it has neither tidegate.toml nor spark-pipeline.yml", folder.display())
+                    format!(
+                        "no project in {}: it has neither tidegate.toml nor spark-pipeline.yml",
+                        folder.display()
+                    )
                 } else {
-                    format!("no project in {}: there is no such folder", folder.display())
+                    format!(
+                        "no project in {}: there is no such folder",
+                        folder.display()
+                    )
                 },
                 format!("make one with `tidegate new {}`", folder.display()),
             )),
@@ -112,7 +118,10 @@ impl Context {
     ///
     /// # Errors
     /// The work's own, or that it was interrupted.
-    pub fn block_on<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub fn block_on<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         let runtime = self.runtime()?;
         let outcome = runtime.block_on(async {
             tokio::select! {
@@ -143,7 +152,9 @@ impl Context {
                         std::process::exit(i32::from(Exit::Interrupted.number()));
                     }
                     stop();
-                    screen.warning("stopping; what is committed stays. Press Ctrl-C again to leave at once");
+                    screen.warning(
+                        "stopping; what is committed stays. Press Ctrl-C again to leave at once",
+                    );
                 }
             });
             let outcome = work.await;
@@ -172,7 +183,8 @@ impl Context {
 }
 
 fn current_folder() -> Result<PathBuf, Failure> {
-    std::env::current_dir().map_err(|source| Failure::file("finding", Path::new("the current folder"), source))
+    std::env::current_dir()
+        .map_err(|source| Failure::file("finding", Path::new("the current folder"), source))
 }
 
 fn is_project(folder: &Path) -> bool {
@@ -181,7 +193,9 @@ fn is_project(folder: &Path) -> bool {
 
 /// Logs go to stderr: only with `-v`, or as `TIDEGATE_LOG` says in the language of `tracing`'s filters.
 fn start_logging(verbose: u8, colour: bool) {
-    let asked = std::env::var("TIDEGATE_LOG").ok().filter(|filter| !filter.is_empty());
+    let asked = std::env::var("TIDEGATE_LOG")
+        .ok()
+        .filter(|filter| !filter.is_empty());
     if verbose == 0 && asked.is_none() {
         return;
     }

@@ -9,7 +9,11 @@ const SQL: &str = include_str!("../../../docs/sql.md");
 const GATE: &str = include_str!("../../../docs/gate.md");
 
 fn undocumented<'a>(page: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    names.into_iter().filter(|name| !page.contains(&format!("`{name}`"))).map(str::to_owned).collect()
+    names
+        .into_iter()
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -21,17 +25,34 @@ fn every_command_and_option_is_on_its_page() {
             missing.push(command.get_name().to_owned());
         }
         let options = command.get_arguments().filter_map(clap::Arg::get_long);
-        missing.extend(options.map(|long| format!("--{long}")).filter(|option| !CLI.contains(option.as_str())));
+        missing.extend(
+            options
+                .map(|long| format!("--{long}"))
+                .filter(|option| !CLI.contains(option.as_str())),
+        );
         commands.extend(command.get_subcommands().cloned());
     }
-    assert!(missing.is_empty(), "docs/cli.md says nothing of {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "docs/cli.md says nothing of {missing:?}"
+    );
 }
 
 #[test]
 fn every_option_of_readers_and_of_coercion_is_on_its_page() {
-    let reading = tidegate_connect::OPTIONS.iter().flat_map(|option| option.names.iter().copied());
-    assert_eq!(undocumented(SQL, reading), Vec::<String>::new(), "docs/sql.md");
-    assert_eq!(undocumented(GATE, tidegate_gate::CoercionOptions::names()), Vec::<String>::new(), "docs/gate.md");
+    let reading = tidegate_connect::OPTIONS
+        .iter()
+        .flat_map(|option| option.names.iter().copied());
+    assert_eq!(
+        undocumented(SQL, reading),
+        Vec::<String>::new(),
+        "docs/sql.md"
+    );
+    assert_eq!(
+        undocumented(GATE, tidegate_gate::CoercionOptions::names()),
+        Vec::<String>::new(),
+        "docs/gate.md"
+    );
 }
 
 #[test]

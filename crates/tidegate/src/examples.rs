@@ -62,7 +62,13 @@ impl Example {
     pub fn write(self, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
         let mut written = self.write_files(folder)?;
         if self == Self::Payments {
-            let order = Order { rows: 20_000, seed: 7, bad: 0.015, files: 2, jsonl: false };
+            let order = Order {
+                rows: 20_000,
+                seed: 7,
+                bad: 0.015,
+                files: 2,
+                jsonl: false,
+            };
             written.extend(write_payments(&order, folder)?.1);
         }
         Ok(written)
@@ -87,11 +93,20 @@ impl Example {
 ///
 /// # Errors
 /// What the file system says, with the folder.
-pub fn write_payments(order: &Order, folder: &Path) -> Result<(payments::Made, Vec<PathBuf>), Failure> {
-    let made = payments::make(order, &folder.join("landing/payments"), &folder.join("truth.csv"))
-        .map_err(|source| Failure::file("writing payments into", folder, source))?;
+pub fn write_payments(
+    order: &Order,
+    folder: &Path,
+) -> Result<(payments::Made, Vec<PathBuf>), Failure> {
+    let made = payments::make(
+        order,
+        &folder.join("landing/payments"),
+        &folder.join("truth.csv"),
+    )
+    .map_err(|source| Failure::file("writing payments into", folder, source))?;
     let paths = made.files.iter().chain([&made.truth]);
-    let inside = paths.filter_map(|path| path.strip_prefix(folder).ok().map(Path::to_path_buf)).collect();
+    let inside = paths
+        .filter_map(|path| path.strip_prefix(folder).ok().map(Path::to_path_buf))
+        .collect();
     Ok((made, inside))
 }
 
@@ -101,7 +116,8 @@ pub fn write_payments(order: &Order, folder: &Path) -> Result<(payments::Made, V
 /// What the file system says, with the path.
 pub fn write_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
     if let Some(parent) = path.parent() {
-        std::fs::create_dir_all(parent).map_err(|source| Failure::file("making", parent, source))?;
+        std::fs::create_dir_all(parent)
+            .map_err(|source| Failure::file("making", parent, source))?;
     }
     std::fs::write(path, content).map_err(|source| Failure::file("writing", path, source))
 }
@@ -114,9 +130,21 @@ mod tests {
     fn every_example_is_a_project_without_leavings() {
         for example in [Example::Minimal, Example::Payments] {
             let files = example.files();
-            let has = |end: &str| files.iter().any(|(path, _)| path.to_string_lossy().ends_with(end));
-            assert!(has("tidegate.toml") && has(".sql") && has(".toml"), "{}", example.name());
-            assert!(!files.iter().any(|(path, _)| path.starts_with(".tidegate")), "{}", example.name());
+            let has = |end: &str| {
+                files
+                    .iter()
+                    .any(|(path, _)| path.to_string_lossy().ends_with(end))
+            };
+            assert!(
+                has("tidegate.toml") && has(".sql") && has(".toml"),
+                "{}",
+                example.name()
+            );
+            assert!(
+                !files.iter().any(|(path, _)| path.starts_with(".tidegate")),
+                "{}",
+                example.name()
+            );
         }
     }
 }

@@ -69,20 +69,28 @@ pub enum Failure {
 impl Failure {
     /// A mistake of the command line, with what to do instead.
     pub fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Usage { message: message.into(), help: Some(help.into()) }
+        Self::Usage {
+            message: message.into(),
+            help: Some(help.into()),
+        }
     }
 
     /// A failure of the file system.
     pub fn file(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::File { action, path: path.to_path_buf(), source }
+        Self::File {
+            action,
+            path: path.to_path_buf(),
+            source,
+        }
     }
 
     /// A failure of an open workspace, whose texts are at hand.
     pub fn in_workspace(workspace: &Workspace, error: PipelineError) -> Self {
         match error {
-            PipelineError::Diagnostics(diagnostics) => {
-                Self::Mistakes { diagnostics, files: Box::new(workspace.files().clone()) }
-            }
+            PipelineError::Diagnostics(diagnostics) => Self::Mistakes {
+                diagnostics,
+                files: Box::new(workspace.files().clone()),
+            },
             PipelineError::Query { diagnostics, files } => Self::Mistakes { diagnostics, files },
             other => Self::Pipeline(other),
         }
@@ -112,7 +120,9 @@ impl Failure {
     fn is_broken_pipe(&self) -> bool {
         match self {
             Self::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
-            Self::Rows(arrow::error::ArrowError::IoError(_, error)) => error.kind() == io::ErrorKind::BrokenPipe,
+            Self::Rows(arrow::error::ArrowError::IoError(_, error)) => {
+                error.kind() == io::ErrorKind::BrokenPipe
+            }
             Self::Json(error) => error.io_error_kind() == Some(io::ErrorKind::BrokenPipe),
             _ => false,
         }
@@ -160,7 +170,9 @@ fn pipeline_exit(error: &PipelineError) -> Exit {
         | PipelineError::Engine(EngineError::Value { .. }) => Exit::Data,
         PipelineError::Engine(EngineError::Setting { .. }) => Exit::Usage,
         PipelineError::Connect(ConnectError::Missing { .. }) => Exit::Usage,
-        PipelineError::Connect(error) if error.kind() == tidegate_connect::ErrorKind::FixInput => Exit::Data,
+        PipelineError::Connect(error) if error.kind() == tidegate_connect::ErrorKind::FixInput => {
+            Exit::Data
+        }
         PipelineError::Lake(error) if error.kind() == LakeErrorKind::FixInput => Exit::Usage,
         PipelineError::Store(error) => store_exit(error),
         _ => Exit::Machine,
@@ -178,7 +190,11 @@ fn store_exit(error: &StoreError) -> Exit {
 pub fn usage(stop: &clap::Error) -> Exit {
     // A reader that went away does not matter here.
     let _ = stop.print();
-    if stop.use_stderr() { Exit::Usage } else { Exit::Done }
+    if stop.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
 }
 
 /// A panic is always a bug of Tidegate: says so in plain words, and what to send. The technical lines follow.

@@ -33,13 +33,16 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     failure::install_panic_hook();
+    tidegate_lake::arm_fail_points();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(stop) => return failure::usage(&stop).into(),
     };
     let context = Context::new(arguments.global);
     let outcome = run(arguments.command, &context);
-    outcome.unwrap_or_else(|failure| failure.report(&context)).into()
+    outcome
+        .unwrap_or_else(|failure| failure.report(&context))
+        .into()
 }
 
 fn run(command: Command, context: &Context) -> Result<Exit, Failure> {

@@ -92,14 +92,22 @@ pub struct Made {
 }
 
 const COUNTRIES: [&str; 40] = [
-    "DE", "FR", "IT", "ES", "NL", "BE", "AT", "CH", "GB", "IE", "SE", "NO", "DK", "FI", "PL", "CZ", "SK", "HU", "RO",
-    "BG", "GR", "PT", "US", "CA", "MX", "BR", "AR", "JP", "KR", "IN", "AU", "NZ", "ZA", "NG", "EG", "TR", "IL", "AE",
-    "SG", "HK",
+    "DE", "FR", "IT", "ES", "NL", "BE", "AT", "CH", "GB", "IE", "SE", "NO", "DK", "FI", "PL", "CZ",
+    "SK", "HU", "RO", "BG", "GR", "PT", "US", "CA", "MX", "BR", "AR", "JP", "KR", "IN", "AU", "NZ",
+    "ZA", "NG", "EG", "TR", "IL", "AE", "SG", "HK",
 ];
 const CURRENCIES: [&str; 8] = ["EUR", "USD", "GBP", "CHF", "JPY", "SEK", "PLN", "CZK"];
-const BAD_AMOUNTS: [&str; 8] = ["abc", "N/A", "12.3.4", "1O0.50", "--", "twelve", "12 EUR", "NULL?"];
-const BAD_TIMES: [&str; 6] =
-    ["2026-13-45T10:00:00Z", "yesterday", "2026-02-30T12:00:00Z", "not-a-date", "2026-10-01T25:61:00Z", "0000"];
+const BAD_AMOUNTS: [&str; 8] = [
+    "abc", "N/A", "12.3.4", "1O0.50", "--", "twelve", "12 EUR", "NULL?",
+];
+const BAD_TIMES: [&str; 6] = [
+    "2026-13-45T10:00:00Z",
+    "yesterday",
+    "2026-02-30T12:00:00Z",
+    "not-a-date",
+    "2026-10-01T25:61:00Z",
+    "0000",
+];
 const BAD_CURRENCIES: [&str; 4] = ["ZZZ", "QQQ", "EURO", "XX"];
 const MERCHANTS: usize = 2_000;
 const SPAN_MS: u64 = 7 * 86_400_000;
@@ -124,7 +132,8 @@ struct Payment {
 /// What the file system says.
 pub fn make(order: &Order, folder: &Path, truth: &Path) -> Result<Made, std::io::Error> {
     let extension = if order.jsonl { "jsonl" } else { "csv" };
-    let files = (1..=order.files.max(1)).map(|file| folder.join(format!("payments-{file:03}.{extension}")));
+    let files =
+        (1..=order.files.max(1)).map(|file| folder.join(format!("payments-{file:03}.{extension}")));
     write(order, files.collect(), truth)
 }
 
@@ -144,7 +153,13 @@ fn write(order: &Order, files: Vec<PathBuf>, truth: &Path) -> Result<Made, std::
         truth: BufWriter::new(create(truth)?),
     };
     writeln!(maker.truth, "row,kind,id,card_id")?;
-    let mut made = Made { rows: order.rows, bad: 0, bytes: 0, files, truth: truth.to_path_buf() };
+    let mut made = Made {
+        rows: order.rows,
+        bad: 0,
+        bytes: 0,
+        files,
+        truth: truth.to_path_buf(),
+    };
     let count = made.files.len() as u64;
     for (path, file) in made.files.iter().zip(0..) {
         let rows = order.rows * file / count..order.rows * (file + 1) / count;
@@ -174,7 +189,12 @@ struct Maker {
 
 impl Maker {
     /// Writes one file; gives its bad rows and its bytes.
-    fn write_file(&mut self, order: &Order, path: &Path, rows: Range<u64>) -> Result<(u64, u64), std::io::Error> {
+    fn write_file(
+        &mut self,
+        order: &Order,
+        path: &Path,
+        rows: Range<u64>,
+    ) -> Result<(u64, u64), std::io::Error> {
         let mut out = BufWriter::with_capacity(1 << 20, create(path)?);
         let (mut bad, mut bytes) = (0, 0);
         let mut line = String::with_capacity(256);
@@ -185,11 +205,23 @@ impl Maker {
         }
         for row in rows {
             let mut payment = payment(&mut self.rng, row, order.rows, &self.popularity);
-            let badness = spoil(&mut self.rng, order.bad, &mut payment, self.last_good.as_deref());
+            let badness = spoil(
+                &mut self.rng,
+                order.bad,
+                &mut payment,
+                self.last_good.as_deref(),
+            );
             match badness {
                 Some((kind, _)) => {
                     bad += 1;
-                    writeln!(self.truth, "{},{},{},C{:06}", row + 1, kind.name(), payment.id, payment.card)?;
+                    writeln!(
+                        self.truth,
+                        "{},{},{},C{:06}",
+                        row + 1,
+                        kind.name(),
+                        payment.id,
+                        payment.card
+                    )?;
                 }
                 None if row % 50 == 0 => self.last_good = Some(payment.id.clone()),
                 None => {}
@@ -226,7 +258,9 @@ fn popularity() -> Vec<f64> {
 
 fn payment(rng: &mut Rng, row: u64, rows: u64, popularity: &[f64]) -> Payment {
     let share = rng.f64();
-    let merchant = popularity.partition_point(|bound| *bound < share).min(MERCHANTS - 1);
+    let merchant = popularity
+        .partition_point(|bound| *bound < share)
+        .min(MERCHANTS - 1);
     let mut offset = (row as f64 / rows.max(1) as f64 * SPAN_MS as f64) as u64 + rng.u64(0..1_000);
     if rng.f64() < 0.02 {
         offset = offset.saturating_sub(rng.u64(0..110_000));
@@ -244,7 +278,12 @@ fn payment(rng: &mut Rng, row: u64, rows: u64, popularity: &[f64]) -> Payment {
         amount: format!("{:.2}", (3.2 + 1.1 * normal).exp() + 0.01),
         currency: CURRENCIES[rng.usize(0..CURRENCIES.len())],
         ts: timestamp(START_MS + offset),
-        ip: [rng.u8(1..255), rng.u8(1..255), rng.u8(1..255), rng.u8(1..255)],
+        ip: [
+            rng.u8(1..255),
+            rng.u8(1..255),
+            rng.u8(1..255),
+            rng.u8(1..255),
+        ],
     }
 }
 
@@ -255,7 +294,12 @@ fn timestamp(ms: u64) -> String {
 }
 
 /// Makes the payment bad, now and then; says how, and with which variant.
-fn spoil(rng: &mut Rng, share: f64, payment: &mut Payment, last_good: Option<&str>) -> Option<(Badness, usize)> {
+fn spoil(
+    rng: &mut Rng,
+    share: f64,
+    payment: &mut Payment,
+    last_good: Option<&str>,
+) -> Option<(Badness, usize)> {
     let (is_bad, kind, variant) = (rng.f64() < share, rng.usize(0..8), rng.usize(0..1 << 30));
     if !is_bad {
         return None;
@@ -270,20 +314,39 @@ fn spoil(rng: &mut Rng, share: f64, payment: &mut Payment, last_good: Option<&st
         Badness::IdMissing => payment.id.clear(),
         Badness::IdDup => payment.id = last_good.unwrap_or_default().to_owned(),
         Badness::TsBad => payment.ts = BAD_TIMES[variant % BAD_TIMES.len()].to_owned(),
-        Badness::CurrencyUnknown => payment.currency = BAD_CURRENCIES[variant % BAD_CURRENCIES.len()],
+        Badness::CurrencyUnknown => {
+            payment.currency = BAD_CURRENCIES[variant % BAD_CURRENCIES.len()]
+        }
         Badness::FieldCount | Badness::BrokenQuote => {}
     }
     Some((kind, variant))
 }
 
 fn merchant_name(merchant: usize) -> String {
-    if merchant.is_multiple_of(10) { format!("Shop, Inc {merchant:04}") } else { format!("merchant_{merchant:04}") }
+    if merchant.is_multiple_of(10) {
+        format!("Shop, Inc {merchant:04}")
+    } else {
+        format!("merchant_{merchant:04}")
+    }
 }
 
 fn csv_line(line: &mut String, payment: &Payment, badness: Option<(Badness, usize)>) {
     let name = merchant_name(payment.merchant);
-    let quoted = if name.contains(',') { format!("\"{name}\"") } else { name.clone() };
-    let Payment { id, card, country, amount, currency, ts, ip, .. } = payment;
+    let quoted = if name.contains(',') {
+        format!("\"{name}\"")
+    } else {
+        name.clone()
+    };
+    let Payment {
+        id,
+        card,
+        country,
+        amount,
+        currency,
+        ts,
+        ip,
+        ..
+    } = payment;
     let email = email(payment);
     let ip = format!("{}.{}.{}.{}", ip[0], ip[1], ip[2], ip[3]);
     let head = format!("{id},C{card:06}");
@@ -308,7 +371,16 @@ fn csv_line(line: &mut String, payment: &Payment, badness: Option<(Badness, usiz
 }
 
 fn json_line(line: &mut String, payment: &Payment, badness: Option<(Badness, usize)>) {
-    let Payment { id, card, country, amount, currency, ts, ip, .. } = payment;
+    let Payment {
+        id,
+        card,
+        country,
+        amount,
+        currency,
+        ts,
+        ip,
+        ..
+    } = payment;
     let (name, email) = (merchant_name(payment.merchant), email(payment));
     let amount = match badness {
         Some((Badness::AmountNan, _)) => format!("\"{amount}\""),
@@ -333,7 +405,11 @@ fn json_line(line: &mut String, payment: &Payment, badness: Option<(Badness, usi
 }
 
 fn email(payment: &Payment) -> String {
-    format!("user{}@mail{}.example", payment.card % 50_000, payment.merchant % 97)
+    format!(
+        "user{}@mail{}.example",
+        payment.card % 50_000,
+        payment.merchant % 97
+    )
 }
 
 #[cfg(test)]
@@ -343,16 +419,36 @@ mod tests {
     #[test]
     fn same_seed_same_bytes_and_every_kind_occurs() {
         let folder = tempfile::tempdir().unwrap();
-        let order = Order { rows: 4_000, seed: 7, bad: 0.05, files: 2, jsonl: false };
-        let first = make(&order, &folder.path().join("a"), &folder.path().join("a.truth.csv")).unwrap();
-        let second = make(&order, &folder.path().join("b"), &folder.path().join("b.truth.csv")).unwrap();
+        let order = Order {
+            rows: 4_000,
+            seed: 7,
+            bad: 0.05,
+            files: 2,
+            jsonl: false,
+        };
+        let first = make(
+            &order,
+            &folder.path().join("a"),
+            &folder.path().join("a.truth.csv"),
+        )
+        .unwrap();
+        let second = make(
+            &order,
+            &folder.path().join("b"),
+            &folder.path().join("b.truth.csv"),
+        )
+        .unwrap();
         for (one, other) in first.files.iter().zip(&second.files) {
             assert_eq!(std::fs::read(one).unwrap(), std::fs::read(other).unwrap());
         }
         let truth = std::fs::read_to_string(&first.truth).unwrap();
         assert_eq!(truth.lines().count() as u64, first.bad + 1);
         for kind in Badness::ALL {
-            assert!(truth.contains(&format!(",{},", kind.name())), "no {}", kind.name());
+            assert!(
+                truth.contains(&format!(",{},", kind.name())),
+                "no {}",
+                kind.name()
+            );
         }
     }
 }

@@ -32,7 +32,12 @@ impl Progress {
     /// Starts to draw where `drawn` says so; otherwise only alerts are written, as plain lines.
     pub fn start(screen: &Screen, drawn: bool) -> Self {
         if !drawn {
-            return Self { lines: None, observer: Arc::new(Plain { screen: screen.clone() }) };
+            return Self {
+                lines: None,
+                observer: Arc::new(Plain {
+                    screen: screen.clone(),
+                }),
+            };
         }
         let (events, receiver) = channel::<Option<Event>>();
         let screen = screen.clone();
@@ -48,8 +53,13 @@ impl Progress {
             }
             painting.clear();
         });
-        let observer = Arc::new(Forward { events: events.clone() });
-        Self { lines: Some(Lines { events, painter }), observer }
+        let observer = Arc::new(Forward {
+            events: events.clone(),
+        });
+        Self {
+            lines: Some(Lines { events, painter }),
+            observer,
+        }
     }
 
     /// What the update reports to.
@@ -92,7 +102,11 @@ impl Observer for Plain {
 }
 
 fn alert(table: &str, message: &str) -> String {
-    if message.contains(table) { message.to_owned() } else { format!("{table}: {message}") }
+    if message.contains(table) {
+        message.to_owned()
+    } else {
+        format!("{table}: {message}")
+    }
 }
 
 struct Painting {
@@ -111,7 +125,12 @@ struct Line {
 
 impl Painting {
     fn new(screen: Screen) -> Self {
-        Self { screen, bars: MultiProgress::new(), running: Vec::new(), painted: Instant::now() }
+        Self {
+            screen,
+            bars: MultiProgress::new(),
+            running: Vec::new(),
+            painted: Instant::now(),
+        }
     }
 
     fn take(&mut self, event: Event) {
@@ -120,15 +139,25 @@ impl Painting {
                 let bar = self.bars.add(ProgressBar::new_spinner());
                 bar.set_style(spinner());
                 bar.set_prefix(table.clone());
-                self.running.push(Line { table, bar, meter, started: Instant::now() });
+                self.running.push(Line {
+                    table,
+                    bar,
+                    meter,
+                    started: Instant::now(),
+                });
             }
             Event::TableFinished { report } => {
-                if let Some(place) = self.running.iter().position(|line| line.table == report.table) {
+                if let Some(place) = self
+                    .running
+                    .iter()
+                    .position(|line| line.table == report.table)
+                {
                     self.running.remove(place).bar.finish_and_clear();
                 }
             }
             Event::Alert { table, message } => {
-                self.bars.suspend(|| self.screen.warning(&alert(&table, &message)));
+                self.bars
+                    .suspend(|| self.screen.warning(&alert(&table, &message)));
             }
             Event::UpdateStarted { .. } => {}
         }
@@ -155,16 +184,28 @@ impl Painting {
 
 impl Line {
     fn paint(&self) {
-        let (rows, bytes, total) = (self.meter.rows(), self.meter.bytes(), self.meter.bytes_total());
+        let (rows, bytes, total) = (
+            self.meter.rows(),
+            self.meter.bytes(),
+            self.meter.bytes_total(),
+        );
         let elapsed = self.started.elapsed().as_secs_f64();
-        let mut message = format!("{:>14} {:>10}", format!("{} rows", number::count(rows)), per_second(rows, elapsed));
+        let mut message = format!(
+            "{:>14} {:>10}",
+            format!("{} rows", number::count(rows)),
+            per_second(rows, elapsed)
+        );
         if total > 0 {
             if self.bar.length().is_none() {
                 self.bar.set_style(bar());
             }
             self.bar.set_length(total);
             self.bar.set_position(bytes.min(total));
-            message += &format!("  {} of {}", number::bytes(bytes.min(total)), number::bytes(total));
+            message += &format!(
+                "  {} of {}",
+                number::bytes(bytes.min(total)),
+                number::bytes(total)
+            );
             if let Some(left) = time_left(bytes, total, elapsed) {
                 message += &format!("  {} left", number::seconds(left));
             }
@@ -177,7 +218,11 @@ impl Line {
 }
 
 fn per_second(rows: u64, elapsed: f64) -> String {
-    if elapsed < 0.2 { String::new() } else { format!("{}/s", number::rate(rows as f64 / elapsed)) }
+    if elapsed < 0.2 {
+        String::new()
+    } else {
+        format!("{}/s", number::rate(rows as f64 / elapsed))
+    }
 }
 
 /// By the bytes read so far, once there is enough to judge by.
@@ -214,7 +259,10 @@ mod tests {
 
     #[test]
     fn templates_are_valid() {
-        for template in ["{spinner:.cyan} {prefix:24!} {wide_msg}", "{spinner:.cyan} {prefix:24!} {bar:20.cyan} {wide_msg}"] {
+        for template in [
+            "{spinner:.cyan} {prefix:24!} {wide_msg}",
+            "{spinner:.cyan} {prefix:24!} {bar:20.cyan} {wide_msg}",
+        ] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }
@@ -222,6 +270,9 @@ mod tests {
     #[test]
     fn an_alert_names_its_table_once() {
         assert_eq!(alert("payments", "2 % are held"), "payments: 2 % are held");
-        assert_eq!(alert("payments", "payments: 2 % are held"), "payments: 2 % are held");
+        assert_eq!(
+            alert("payments", "payments: 2 % are held"),
+            "payments: 2 % are held"
+        );
     }
 }

@@ -5,6 +5,7 @@
 
 mod case;
 mod compare;
+mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use arrow::datatypes::{Schema, SchemaRef};
 use futures::stream::StreamExt;
 use futures::{TryStreamExt, stream};
 use serde::Serialize;
-use tidegate_project::{Column, Flow, FlowKind, Graph, Project, QuarantineLimits, Table, TableKind, parse_query};
+use tidegate_project::{Column, Flow, FlowKind, Graph, Project, QuarantineLimits, RelationTarget, Table, TableKind, parse_query};
 
 use crate::catalog::Catalog;
 use crate::error::{PipelineError, Result};
 use crate::events::Silent;
-use crate::report::{Outcome, UpdateStatus};
+use crate::report::{Outcome, UpdateReport, UpdateStatus};
 use crate::rows::CancelToken;
 use crate::update::{UpdateRequest, Watch};
 use crate::workspace::{OpenOptions, Workspace};
@@ -96,9 +97,31 @@ impl Workspace {
 
     async fn run_case(&self, catalog: &Catalog, file: &Path, case: &Case) -> Result<Option<String>> {
         let folder = tempfile::tempdir().map_err(|source| PipelineError::file("making a folder for", file, source))?;
+        let tables = expected_tables(&self.project, case);
+        let (inner, report) = self.run_given(catalog, &case.given, file, folder.path(), tables).await?;
+        if let Some(problem) = problem_of(&report) {
+            return Ok(Some(problem));
+        }
+        for (number, expect) in case.expect.iter().enumerate() {
+            if let Some(problem) = inner.hold(expect, file, folder.path(), number).await? {
+                return Ok(Some(problem));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The project with given rows in it, run into a warehouse of its own in memory.
+    async fn run_given(
+        &self,
+        catalog: &Catalog,
+        given: &[Given],
+        file: &Path,
+        folder: &Path,
+        tables: Vec<String>,
+    ) -> Result<(Self, UpdateReport)> {
         let mut project = self.project.clone();
-        for given in &case.given {
-            self.feed(&mut project, catalog, given, file, folder.path())?;
+        for given in given {
+            self.feed(&mut project, catalog, given, file, folder)?;
         }
         // A case holds a handful of rows, most of them bad on purpose: limits on their share mean nothing here.
         for table in &mut project.tables {
@@ -107,23 +130,10 @@ impl Workspace {
         project.settings.warehouse = format!("memory:///{}", uuid::Uuid::new_v4());
         project.settings.store = Some("sqlite::memory:".to_owned());
         project.graph = Graph::new(&project.tables, &project.flows);
-        let tables = expected_tables(&project, case);
         let inner = Self::over(project, Vec::new(), &OpenOptions { threads: Some(1), ..OpenOptions::default() });
         let watch = Watch { observer: Arc::new(Silent), cancel: CancelToken::default() };
         let report = inner.update_unlocked(&UpdateRequest { tables, ..UpdateRequest::default() }, watch).await?;
-        if report.status != UpdateStatus::Succeeded {
-            let failed = report.tables.iter().find_map(|table| match &table.outcome {
-                Outcome::Failed { error } => Some(format!("{}: {error}", table.table)),
-                _ => None,
-            });
-            return Ok(Some(failed.unwrap_or_else(|| "the update did not succeed".to_owned())));
-        }
-        for (number, expect) in case.expect.iter().enumerate() {
-            if let Some(problem) = inner.hold(expect, file, folder.path(), number).await? {
-                return Ok(Some(problem));
-            }
-        }
-        Ok(None)
+        Ok((inner, report))
     }
 
     /// Puts given rows in the place of what feeds a table.
@@ -203,6 +213,18 @@ impl Workspace {
     }
 }
 
+/// Why an update did not succeed, if it did not.
+fn problem_of(report: &UpdateReport) -> Option<String> {
+    if report.status == UpdateStatus::Succeeded {
+        return None;
+    }
+    let failed = report.tables.iter().find_map(|table| match &table.outcome {
+        Outcome::Failed { error } => Some(format!("{}: {error}", table.table)),
+        _ => None,
+    });
+    Some(failed.unwrap_or_else(|| "the update did not succeed".to_owned()))
+}
+
 /// The columns of a table that declares none, as if it did.
 fn declared(table: &Table, schema: &Schema) -> Vec<Column> {
     let fields = schema.fields().iter();
@@ -218,16 +240,22 @@ fn declared(table: &Table, schema: &Schema) -> Vec<Column> {
     columns.collect()
 }
 
-/// The stored tables that the expectations look at; all where a query is among them.
+/// The tables that the expectations look at, and no others: what lies below them may fail on rows made to be bad.
 fn expected_tables(project: &Project, case: &Case) -> Vec<String> {
-    let mut tables = Vec::new();
+    let mut names = Vec::new();
     for expect in &case.expect {
-        let Some(table) = &expect.table else { return Vec::new() };
-        let name = project.resolve(table);
-        let name = name.map(|name| name.quarantine_of().unwrap_or(name));
-        tables.extend(name.map(|name| name.to_string()));
+        names.extend(expect.table.as_ref().and_then(|table| project.resolve(table)));
+        let Some(query) = &expect.query else { continue };
+        // A query with mistakes is told when it runs.
+        let parsed = parse_query(&mut project.files.clone(), "expected rows", query);
+        for relation in parsed.into_iter().flat_map(|query| query.relations) {
+            if let RelationTarget::Table { name, .. } = relation.target {
+                names.push(name);
+            }
+        }
     }
-    tables
+    let names = names.into_iter().map(|name| name.quarantine_of().unwrap_or(name));
+    names.filter(|name| project.table(name).is_some()).map(|name| name.to_string()).collect()
 }
 
 /// Written rows as a file, and its format.

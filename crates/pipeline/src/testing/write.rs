@@ -35,20 +35,28 @@ impl Workspace {
         let inside = PathBuf::from("tests").join(format!("{}.toml", name.key()));
         let path = self.project.root.join(&inside);
         if path.exists() {
-            let message = format!("{} is there already; it was left as it is", inside.display());
+            let message = format!(
+                "{} is there already; it was left as it is",
+                inside.display()
+            );
             return Err(PipelineError::Request(message));
         }
         let catalog = Catalog::build(self).await?;
         catalog.refuse_mistakes()?;
         let given = self.given_for(&name).await?;
-        if given.iter().all(|given| given.rows.as_ref().is_none_or(Vec::is_empty)) {
+        if given
+            .iter()
+            .all(|given| given.rows.as_ref().is_none_or(Vec::is_empty))
+        {
             let message = format!("nothing feeds `{name}` yet; `tidegate run {name}` comes first");
             return Err(PipelineError::Request(message));
         }
         let text = self.written_case(&catalog, &name, &given, &path).await?;
         let folder = self.project.root.join("tests");
-        std::fs::create_dir_all(&folder).map_err(|source| PipelineError::file("making", &folder, source))?;
-        std::fs::write(&path, text).map_err(|source| PipelineError::file("writing", &path, source))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|source| PipelineError::file("making", &folder, source))?;
+        std::fs::write(&path, text)
+            .map_err(|source| PipelineError::file("writing", &path, source))?;
         Ok(inside)
     }
 
@@ -58,7 +66,9 @@ impl Workspace {
         for flow in self.project.flows_into(name) {
             for relation in &flow.query.relations {
                 match &relation.target {
-                    RelationTarget::Table { name: source, .. } if self.project.table(source).is_some() => {
+                    RelationTarget::Table { name: source, .. }
+                        if self.project.table(source).is_some() =>
+                    {
                         sources.insert(source.clone());
                     }
                     _ => {
@@ -70,7 +80,9 @@ impl Workspace {
         }
         let mut all = Vec::new();
         for source in sources {
-            let rows = self.some_rows(&format!("SELECT * FROM {source} LIMIT {ROWS}")).await?;
+            let rows = self
+                .some_rows(&format!("SELECT * FROM {source} LIMIT {ROWS}"))
+                .await?;
             all.push(given(&source, rows));
         }
         Ok(all)
@@ -78,8 +90,16 @@ impl Workspace {
 
     /// Good rows of a table over files, and a quarantined row of each kind, as far as it could be cut into fields.
     async fn rows_before_the_gate(&self, name: &TableName) -> Result<Vec<Row>> {
-        let mut rows = self.some_rows(&format!("SELECT * FROM {name} LIMIT {ROWS}")).await?;
-        if self.lake().await?.table(&name.quarantine()).await?.is_none() {
+        let mut rows = self
+            .some_rows(&format!("SELECT * FROM {name} LIMIT {ROWS}"))
+            .await?;
+        if self
+            .lake()
+            .await?
+            .table(&name.quarantine())
+            .await?
+            .is_none()
+        {
             return Ok(rows);
         }
         let held = format!(
@@ -88,10 +108,15 @@ impl Workspace {
         );
         let mut seen = BTreeSet::new();
         for mut row in self.some_rows(&held).await? {
-            let kinds = row.get("reasons").and_then(toml::Value::as_array).map(|reasons| {
-                let kinds = reasons.iter().filter_map(|reason| Some(reason.get("constraint")?.as_str()?.to_owned()));
-                kinds.collect::<Vec<_>>()
-            });
+            let kinds = row
+                .get("reasons")
+                .and_then(toml::Value::as_array)
+                .map(|reasons| {
+                    let kinds = reasons
+                        .iter()
+                        .filter_map(|reason| Some(reason.get("constraint")?.as_str()?.to_owned()));
+                    kinds.collect::<Vec<_>>()
+                });
             let Some(kinds) = kinds else { continue };
             // The row that has the key already is not among those given.
             if kinds.iter().any(|kind| kind == "duplicate_key") || !seen.insert(kinds) {
@@ -110,20 +135,46 @@ impl Workspace {
     }
 
     /// The text of the case, with what the given rows come to as its expectation.
-    async fn written_case(&self, catalog: &Catalog, name: &TableName, given: &[Given], path: &Path) -> Result<String> {
-        let folder = tempfile::tempdir().map_err(|source| PipelineError::file("making a folder for", path, source))?;
-        let (inner, report) = self.run_given(catalog, given, path, folder.path(), vec![name.to_string()]).await?;
+    async fn written_case(
+        &self,
+        catalog: &Catalog,
+        name: &TableName,
+        given: &[Given],
+        path: &Path,
+    ) -> Result<String> {
+        let folder = tempfile::tempdir()
+            .map_err(|source| PipelineError::file("making a folder for", path, source))?;
+        let (inner, report) = self
+            .run_given(catalog, given, path, folder.path(), vec![name.to_string()])
+            .await?;
         if let Some(problem) = super::problem_of(&report) {
-            return Err(PipelineError::Request(format!("the given rows do not go through: {problem}")));
+            return Err(PipelineError::Request(format!(
+                "the given rows do not go through: {problem}"
+            )));
         }
         let mut text = format!("name = \"what {name} makes of some rows\"\n");
         for given in given {
-            write_rows(&mut text, "given", "table", &given.table, given.rows.as_deref().unwrap_or_default());
+            write_rows(
+                &mut text,
+                "given",
+                "table",
+                &given.table,
+                given.rows.as_deref().unwrap_or_default(),
+            );
         }
         let rows = inner.some_rows(&format!("SELECT * FROM {name}")).await?;
         write_rows(&mut text, "expect", "table", &name.to_string(), &rows);
-        if inner.lake().await?.table(&name.quarantine()).await?.is_some() {
-            let sql = format!("SELECT line, reasons[0]['constraint'] AS reason FROM {}", name.quarantine());
+        if inner
+            .lake()
+            .await?
+            .table(&name.quarantine())
+            .await?
+            .is_some()
+        {
+            let sql = format!(
+                "SELECT line, reasons[0]['constraint'] AS reason FROM {}",
+                name.quarantine()
+            );
             let rows = inner.some_rows(&sql).await?;
             write_rows(&mut text, "expect", "query", &sql, &rows);
         }
@@ -132,7 +183,13 @@ impl Workspace {
 }
 
 fn given(name: &TableName, rows: Vec<Row>) -> Given {
-    Given { table: name.to_string(), rows: Some(rows), csv: None, json: None, file: None }
+    Given {
+        table: name.to_string(),
+        rows: Some(rows),
+        csv: None,
+        json: None,
+        file: None,
+    }
 }
 
 /// Rows as TOML: integers and truths as such, nested values nested, all else as text, so that no digit is lost; a NULL
@@ -146,7 +203,9 @@ fn rows_of(batches: &[RecordBatch]) -> Result<Vec<Row>> {
         writer.write(&text)?;
         writer.finish()?;
         for line in serde_json::Deserializer::from_slice(&lines).into_iter::<Row>() {
-            let row = line.map_err(|error| PipelineError::Request(format!("a row cannot be written as TOML: {error}")))?;
+            let row = line.map_err(|error| {
+                PipelineError::Request(format!("a row cannot be written as TOML: {error}"))
+            })?;
             rows.push(row);
         }
     }
@@ -167,14 +226,22 @@ fn as_text(batch: &RecordBatch) -> Result<RecordBatch> {
             columns.push(arrow::compute::cast(column, &DataType::Utf8)?);
         }
     }
-    Ok(RecordBatch::try_new(std::sync::Arc::new(Schema::new(fields)), columns)?)
+    Ok(RecordBatch::try_new(
+        std::sync::Arc::new(Schema::new(fields)),
+        columns,
+    )?)
 }
 
 fn write_rows(text: &mut String, section: &str, key: &str, value: &str, rows: &[Row]) {
     let quoted = toml::Value::String(value.to_owned());
     let _ = write!(text, "\n[[{section}]]\n{key} = {quoted}\n");
     if rows.is_empty() {
-        let _ = writeln!(text, "{} = {}", if section == "expect" { "count" } else { "rows" }, if section == "expect" { "0" } else { "[]" });
+        let _ = writeln!(
+            text,
+            "{} = {}",
+            if section == "expect" { "count" } else { "rows" },
+            if section == "expect" { "0" } else { "[]" }
+        );
         return;
     }
     text.push_str("rows = [\n");

@@ -22,12 +22,19 @@ pub fn run(arguments: &Check, context: &Context) -> Result<Exit, Failure> {
         let workspace = context.open_in(&folder)?;
         let checked = match workspace.check().await {
             Ok(checked) => checked,
-            Err(PipelineError::Diagnostics(diagnostics)) => Checked { diagnostics, tables: Vec::new() },
+            Err(PipelineError::Diagnostics(diagnostics)) => Checked {
+                diagnostics,
+                tables: Vec::new(),
+            },
             Err(other) => return Err(other.into()),
         };
         Ok((checked, workspace.files().clone()))
     })?;
-    let errors = checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let errors = checked
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+        .count();
     if arguments.json {
         print_json(&checked, &files, errors, context.screen())?;
     } else {
@@ -36,7 +43,12 @@ pub fn run(arguments: &Check, context: &Context) -> Result<Exit, Failure> {
     Ok(if errors == 0 { Exit::Done } else { Exit::Usage })
 }
 
-fn print(checked: &Checked, files: &SourceMap, errors: usize, screen: &Screen) -> Result<(), Failure> {
+fn print(
+    checked: &Checked,
+    files: &SourceMap,
+    errors: usize,
+    screen: &Screen,
+) -> Result<(), Failure> {
     if !checked.diagnostics.is_empty() {
         screen.diagnostics(&checked.diagnostics, files);
     }
@@ -44,7 +56,12 @@ fn print(checked: &Checked, files: &SourceMap, errors: usize, screen: &Screen) -
     let mut out = screen.out();
     if errors > 0 {
         let found = format!("{} found", number::counted(errors as u64, "mistake"));
-        writeln!(out, "{}{}", screen.paint(style::ERROR, &found), and_warnings(warnings))?;
+        writeln!(
+            out,
+            "{}{}",
+            screen.paint(style::ERROR, &found),
+            and_warnings(warnings)
+        )?;
     } else {
         writeln!(
             out,
@@ -62,7 +79,11 @@ fn print(checked: &Checked, files: &SourceMap, errors: usize, screen: &Screen) -
                 0 => String::new(),
                 count => format!(", {}", number::counted(count, "expectation")),
             };
-            writeln!(out, "  {:<28} {:<18} {columns}{expectations}", table.name, table.kind)?;
+            writeln!(
+                out,
+                "  {:<28} {:<18} {columns}{expectations}",
+                table.name, table.kind
+            )?;
         }
     }
     out.flush()?;
@@ -76,9 +97,17 @@ fn and_warnings(warnings: usize) -> String {
     }
 }
 
-fn print_json(checked: &Checked, files: &SourceMap, errors: usize, screen: &Screen) -> Result<(), Failure> {
-    let diagnostics: Vec<Value> =
-        checked.diagnostics.iter().map(|diagnostic: &Diagnostic| diagnostic.to_json(files)).collect();
+fn print_json(
+    checked: &Checked,
+    files: &SourceMap,
+    errors: usize,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let diagnostics: Vec<Value> = checked
+        .diagnostics
+        .iter()
+        .map(|diagnostic: &Diagnostic| diagnostic.to_json(files))
+        .collect();
     let mut out = screen.out();
     let answer = json!({ "ok": errors == 0, "diagnostics": diagnostics, "tables": checked.tables });
     serde_json::to_writer_pretty(&mut out, &answer)?;

@@ -13,7 +13,12 @@ use crate::failure::Failure;
 /// When the output cannot be written.
 pub fn run(arguments: &Completions, context: &Context) -> Result<Exit, Failure> {
     let mut text = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "tidegate", &mut text);
+    clap_complete::generate(
+        arguments.shell,
+        &mut Arguments::command(),
+        "tidegate",
+        &mut text,
+    );
     std::io::Write::write_all(&mut context.screen().out(), &text)?;
     Ok(Exit::Done)
 }

@@ -27,7 +27,8 @@ const FILES: u64 = 4;
 /// Quarantined rows shown.
 const SHOWN: u64 = 3;
 
-const QUERY: &str = "SELECT currency, count(*) AS payments, sum(amount) AS revenue, max(amount) AS largest
+const QUERY: &str =
+    "SELECT currency, count(*) AS payments, sum(amount) AS revenue, max(amount) AS largest
 FROM payments GROUP BY currency ORDER BY revenue DESC LIMIT 5";
 
 /// Runs the command.
@@ -63,7 +64,13 @@ fn with_end(prefix: &Path, end: &str) -> PathBuf {
 }
 
 fn order(arguments: &Demo, files: u64) -> Order {
-    Order { rows: arguments.rows, seed: arguments.seed, bad: arguments.bad, files, jsonl: arguments.jsonl }
+    Order {
+        rows: arguments.rows,
+        seed: arguments.seed,
+        bad: arguments.bad,
+        files,
+        jsonl: arguments.jsonl,
+    }
 }
 
 fn said(made: &Made) -> String {
@@ -82,9 +89,15 @@ fn demonstrate(arguments: &Demo, context: &Context) -> Result<Exit, Failure> {
     let mut written = examples::Example::Payments.write_files(root)?;
     written.extend(data);
     folder::mark(root, &written)?;
-    let tale = Tale { context, step: std::cell::Cell::new(0) };
+    let tale = Tale {
+        context,
+        step: std::cell::Cell::new(0),
+    };
     tale.step(&format!("A project in {}", root.display()))?;
-    tale.say(&format!("{}, in {FILES} files in landing/payments.", said(&made)))?;
+    tale.say(&format!(
+        "{}, in {FILES} files in landing/payments.",
+        said(&made)
+    ))?;
     tale.say("What a payment must be is written in tables/payments.sql; reports are in tables/reports.sql.")?;
 
     let cancel = CancelToken::default();
@@ -101,7 +114,11 @@ fn demonstrate(arguments: &Demo, context: &Context) -> Result<Exit, Failure> {
         let score = score::score(&workspace, &made).await?;
         tale.step("Was everything found? The data came with the truth about it, which the run did not see")?;
         tale.print(&score.draw(context.screen()))?;
-        let exit = if score.is_perfect() { Exit::Done } else { Exit::Data };
+        let exit = if score.is_perfect() {
+            Exit::Done
+        } else {
+            Exit::Data
+        };
         next(root, &tale)?;
         Ok(exit)
     };
@@ -109,24 +126,50 @@ fn demonstrate(arguments: &Demo, context: &Context) -> Result<Exit, Failure> {
 }
 
 async fn check(workspace: &Workspace, tale: &Tale<'_>) -> Result<(), Failure> {
-    tale.command("Check it: names, types, cycles, without reading data", "tidegate check")?;
-    let checked = workspace.check().await.map_err(|error| Failure::in_workspace(workspace, error))?;
-    let mistakes = checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    tale.command(
+        "Check it: names, types, cycles, without reading data",
+        "tidegate check",
+    )?;
+    let checked = workspace
+        .check()
+        .await
+        .map_err(|error| Failure::in_workspace(workspace, error))?;
+    let mistakes = checked
+        .diagnostics
+        .iter()
+        .filter(|diagnostic| diagnostic.is_error())
+        .count();
     if mistakes > 0 {
-        return Err(Failure::Mistakes { diagnostics: checked.diagnostics, files: Box::new(workspace.files().clone()) });
+        return Err(Failure::Mistakes {
+            diagnostics: checked.diagnostics,
+            files: Box::new(workspace.files().clone()),
+        });
     }
-    tale.say(&format!("No mistakes: {}.", number::counted(checked.tables.len() as u64, "table")))
+    tale.say(&format!(
+        "No mistakes: {}.",
+        number::counted(checked.tables.len() as u64, "table")
+    ))
 }
 
-async fn runs(workspace: &Workspace, tale: &Tale<'_>, cancel: &CancelToken) -> Result<Exit, Failure> {
-    tale.command("Run it: good rows land in tables, bad rows in quarantine", "tidegate run")?;
+async fn runs(
+    workspace: &Workspace,
+    tale: &Tale<'_>,
+    cancel: &CancelToken,
+) -> Result<Exit, Failure> {
+    tale.command(
+        "Run it: good rows land in tables, bad rows in quarantine",
+        "tidegate run",
+    )?;
     let request = UpdateRequest::default();
     let first = run::update(workspace, &request, tale.context, cancel.clone()).await?;
     tale.print(&run::draw(&first, tale.context.screen()))?;
     if run::exit(&first) != Exit::Done {
         return Ok(run::exit(&first));
     }
-    tale.command("Run it again: every file was read already, so nothing is read twice", "tidegate run")?;
+    tale.command(
+        "Run it again: every file was read already, so nothing is read twice",
+        "tidegate run",
+    )?;
     let second = run::update(workspace, &request, tale.context, cancel.clone()).await?;
     tale.print(&run::draw(&second, tale.context.screen()))?;
     Ok(run::exit(&second))
@@ -134,13 +177,27 @@ async fn runs(workspace: &Workspace, tale: &Tale<'_>, cancel: &CancelToken) -> R
 
 async fn sample(workspace: &Workspace, tale: &Tale<'_>) -> Result<(), Failure> {
     let command = format!("tidegate quarantine show payments --limit {SHOWN}");
-    tale.command("See what was kept out: the row as written, its place, every reason", &command)?;
-    let format = RowFormat { json: false, csv: false };
-    let arguments =
-        QuarantineShow { table: "payments".to_owned(), filter: None, limit: Some(SHOWN), format };
+    tale.command(
+        "See what was kept out: the row as written, its place, every reason",
+        &command,
+    )?;
+    let format = RowFormat {
+        json: false,
+        csv: false,
+    };
+    let arguments = QuarantineShow {
+        table: "payments".to_owned(),
+        filter: None,
+        limit: Some(SHOWN),
+        format,
+    };
     let (held, _) = show::held(workspace, &arguments, SHOWN).await?;
     for row in &held {
-        tale.print(&show::draw(row, &workspace.project().root, tale.context.screen()))?;
+        tale.print(&show::draw(
+            row,
+            &workspace.project().root,
+            tale.context.screen(),
+        ))?;
     }
     Ok(())
 }
@@ -183,13 +240,21 @@ impl Tale<'_> {
         let number = self.step.get() + 1;
         self.step.set(number);
         let lead = if number == 1 { "" } else { "\n" };
-        self.print(&format!("{lead}{}\n", self.context.screen().paint(style::HEADING, &format!("{number}. {title}"))))
+        self.print(&format!(
+            "{lead}{}\n",
+            self.context
+                .screen()
+                .paint(style::HEADING, &format!("{number}. {title}"))
+        ))
     }
 
     fn command(&self, title: &str, command: &str) -> Result<(), Failure> {
         self.step(title)?;
         let shown = format!("$ {}", command.replace('\n', "\n  "));
-        self.print(&format!("{}\n\n", self.context.screen().paint(style::HELP, &shown)))
+        self.print(&format!(
+            "{}\n\n",
+            self.context.screen().paint(style::HELP, &shown)
+        ))
     }
 
     fn say(&self, text: &str) -> Result<(), Failure> {

@@ -14,7 +14,10 @@ use crate::failure::Failure;
 /// When the files cannot be listed or read.
 pub fn run(arguments: &Infer, context: &Context) -> Result<Exit, Failure> {
     let options = arguments.options.iter().cloned().collect();
-    let name = arguments.name.clone().unwrap_or_else(|| table_name(arguments.files.first().map_or("", String::as_str)));
+    let name = arguments
+        .name
+        .clone()
+        .unwrap_or_else(|| table_name(arguments.files.first().map_or("", String::as_str)));
     let sql = context.block_on(async {
         let workspace = context.open_or_adhoc()?;
         let outcome = workspace.infer(&arguments.files, &name, &options).await;
@@ -28,12 +31,24 @@ pub fn run(arguments: &Infer, context: &Context) -> Result<Exit, Failure> {
 
 /// A name for the table of a file, folder or pattern: `landing/orders/*.csv` → `orders`.
 fn table_name(path: &str) -> String {
-    let part = path.rsplit(['/', '\\']).find(|part| !part.is_empty() && !part.contains(['*', '?', '{', '[']));
-    let stem = Path::new(part.unwrap_or("data")).file_name().map(|name| name.to_string_lossy().into_owned());
+    let part = path
+        .rsplit(['/', '\\'])
+        .find(|part| !part.is_empty() && !part.contains(['*', '?', '{', '[']));
+    let stem = Path::new(part.unwrap_or("data"))
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     let stem = stem.unwrap_or_default();
     let stem = stem.split('.').next().unwrap_or_default();
-    let mut name: String =
-        stem.chars().map(|letter| if letter.is_alphanumeric() { letter.to_ascii_lowercase() } else { '_' }).collect();
+    let mut name: String = stem
+        .chars()
+        .map(|letter| {
+            if letter.is_alphanumeric() {
+                letter.to_ascii_lowercase()
+            } else {
+                '_'
+            }
+        })
+        .collect();
     if name.is_empty() || name.starts_with(|letter: char| letter.is_ascii_digit()) {
         name.insert_str(0, "t_");
     }

@@ -15,10 +15,17 @@ pub fn run(arguments: &Lineage, context: &Context) -> Result<Exit, Failure> {
     let graph = context.block_on(async {
         let workspace = context.open()?;
         let target = arguments.target.as_deref();
-        workspace.lineage(target).await.map_err(|error| Failure::in_workspace(&workspace, error))
+        workspace
+            .lineage(target)
+            .await
+            .map_err(|error| Failure::in_workspace(&workspace, error))
     })?;
     let mut out = context.screen().out();
-    match if arguments.json { GraphFormat::Json } else { arguments.format } {
+    match if arguments.json {
+        GraphFormat::Json
+    } else {
+        arguments.format
+    } {
         GraphFormat::Text => out.write_all(graph.to_text().as_bytes())?,
         GraphFormat::Mermaid => out.write_all(graph.to_mermaid().as_bytes())?,
         GraphFormat::Dot => out.write_all(graph.to_dot().as_bytes())?,

@@ -40,7 +40,11 @@ fn print(profile: &Profile, json: bool, context: &Context) -> Result<(), Failure
         writeln!(out)?;
     } else {
         let width = screen.width().unwrap_or(WIDTH);
-        let options = text::TextOptions { width, color: screen.colour_out(), details: true };
+        let options = text::TextOptions {
+            width,
+            color: screen.colour_out(),
+            details: true,
+        };
         out.write_all(text::render(profile, &options).as_bytes())?;
     }
     Ok(out.flush()?)

@@ -28,7 +28,10 @@ pub fn run(command: &Quarantine, context: &Context) -> Result<Exit, Failure> {
 fn list(json: bool, context: &Context) -> Result<Exit, Failure> {
     let summaries = context.block_on(async {
         let workspace = context.open()?;
-        workspace.quarantine_list().await.map_err(|error| Failure::in_workspace(&workspace, error))
+        workspace
+            .quarantine_list()
+            .await
+            .map_err(|error| Failure::in_workspace(&workspace, error))
     })?;
     let mut out = context.screen().out();
     if json {
@@ -42,7 +45,10 @@ fn list(json: bool, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn draw_list(summaries: &[QuarantineSummary], screen: &Screen) -> String {
-    let kept: Vec<_> = summaries.iter().filter(|summary| summary.held + summary.released > 0).collect();
+    let kept: Vec<_> = summaries
+        .iter()
+        .filter(|summary| summary.held + summary.released > 0)
+        .collect();
     if kept.is_empty() {
         return "no rows in quarantine\n".to_owned();
     }
@@ -93,7 +99,10 @@ fn retry(arguments: &QuarantineRetry, context: &Context) -> Result<Exit, Failure
             set: arguments.set.clone(),
             filter: arguments.filter.clone(),
         };
-        workspace.quarantine_retry(&request).await.map_err(|error| Failure::in_workspace(&workspace, error))
+        workspace
+            .quarantine_retry(&request)
+            .await
+            .map_err(|error| Failure::in_workspace(&workspace, error))
     })?;
     let mut out = context.screen().out();
     if arguments.json {
@@ -117,14 +126,27 @@ fn draw_retry(report: &RetryReport, table: &str, screen: &Screen) -> String {
     let mut text = format!(
         "{} tried: {}{dropped}, {} still held\n",
         number::counted(report.tried, "row"),
-        screen.paint(style::GOOD, &format!("{} let through into {table}", number::count(report.released))),
+        screen.paint(
+            style::GOOD,
+            &format!(
+                "{} let through into {table}",
+                number::count(report.released)
+            )
+        ),
         number::count(report.still_held),
     );
     if !report.reasons.is_empty() {
-        let mut grid =
-            Grid::new(vec![Heading::left("still held for"), Heading::left("column"), Heading::right("rows")]);
+        let mut grid = Grid::new(vec![
+            Heading::left("still held for"),
+            Heading::left("column"),
+            Heading::right("rows"),
+        ]);
         grid.rows.extend(report.reasons.iter().map(|reason| {
-            vec![reason.constraint.clone(), reason.column.clone().unwrap_or_default(), number::count(reason.rows)]
+            vec![
+                reason.constraint.clone(),
+                reason.column.clone().unwrap_or_default(),
+                number::count(reason.rows),
+            ]
         }));
         text = text + "\n" + &grid.draw_open(screen.width());
     }

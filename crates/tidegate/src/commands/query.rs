@@ -48,7 +48,10 @@ pub fn run(arguments: &Query, context: &Context) -> Result<Exit, Failure> {
 /// # Errors
 /// When it has mistakes, which point into its text.
 pub async fn ask(workspace: &Workspace, sql: &str) -> Result<QueryResult, Failure> {
-    workspace.query(sql).await.map_err(|error| Failure::in_workspace(workspace, error))
+    workspace
+        .query(sql)
+        .await
+        .map_err(|error| Failure::in_workspace(workspace, error))
 }
 
 /// How rows are printed.
@@ -87,9 +90,14 @@ pub struct Printed {
 impl Printed {
     /// `12 rows in 34 ms`, or what was left out.
     pub fn remark(self, started: Option<Instant>) -> String {
-        let time = started.map(|started| format!(" in {}", number::duration(started.elapsed()))).unwrap_or_default();
+        let time = started
+            .map(|started| format!(" in {}", number::duration(started.elapsed())))
+            .unwrap_or_default();
         if self.more {
-            format!("first {}{time}; there are more: --limit 0 prints all", number::counted(self.rows, "row"))
+            format!(
+                "first {}{time}; there are more: --limit 0 prints all",
+                number::counted(self.rows, "row")
+            )
         } else {
             format!("{}{time}", number::counted(self.rows, "row"))
         }
@@ -118,11 +126,23 @@ pub async fn print(
 }
 
 /// Writes batches as they come, so that a result may be larger than memory.
-async fn stream(mut result: QueryResult, style: Style, limit: u64, screen: &Screen) -> Result<Printed, Failure> {
-    let mut printed = Printed { rows: 0, more: false };
+async fn stream(
+    mut result: QueryResult,
+    style: Style,
+    limit: u64,
+    screen: &Screen,
+) -> Result<Printed, Failure> {
+    let mut printed = Printed {
+        rows: 0,
+        more: false,
+    };
     let mut out = screen.out();
     if style == Style::Csv {
-        rows::write_csv(&mut out, &RecordBatch::new_empty(SchemaRef::clone(&result.schema)), true)?;
+        rows::write_csv(
+            &mut out,
+            &RecordBatch::new_empty(SchemaRef::clone(&result.schema)),
+            true,
+        )?;
     }
     while let Some(batch) = result.stream.next().await {
         let (batch, more) = within(batch.map_err(PipelineError::from)?, limit - printed.rows);
@@ -140,8 +160,16 @@ async fn stream(mut result: QueryResult, style: Style, limit: u64, screen: &Scre
     Ok(printed)
 }
 
-async fn collect(mut result: QueryResult, style: Style, limit: u64, screen: &Screen) -> Result<Printed, Failure> {
-    let mut printed = Printed { rows: 0, more: false };
+async fn collect(
+    mut result: QueryResult,
+    style: Style,
+    limit: u64,
+    screen: &Screen,
+) -> Result<Printed, Failure> {
+    let mut printed = Printed {
+        rows: 0,
+        more: false,
+    };
     let mut batches = Vec::new();
     while let Some(batch) = result.stream.next().await {
         let (batch, more) = within(batch.map_err(PipelineError::from)?, limit - printed.rows);
@@ -155,7 +183,11 @@ async fn collect(mut result: QueryResult, style: Style, limit: u64, screen: &Scr
     let mut out = screen.out();
     match style {
         Style::Expanded => rows::write_expanded(&mut out, &result.schema, &batches)?,
-        _ => out.write_all(rows::grid(&result.schema, &batches)?.draw(screen.width()).as_bytes())?,
+        _ => out.write_all(
+            rows::grid(&result.schema, &batches)?
+                .draw(screen.width())
+                .as_bytes(),
+        )?,
     }
     out.flush()?;
     Ok(printed)
@@ -163,7 +195,11 @@ async fn collect(mut result: QueryResult, style: Style, limit: u64, screen: &Scr
 
 /// The first rows of a batch, and whether there were more.
 fn within(batch: RecordBatch, rows: u64) -> (RecordBatch, bool) {
-    if (batch.num_rows() as u64) <= rows { (batch, false) } else { (batch.slice(0, rows as usize), true) }
+    if (batch.num_rows() as u64) <= rows {
+        (batch, false)
+    } else {
+        (batch.slice(0, rows as usize), true)
+    }
 }
 
 /// All rows of a query, for a command that looks at them itself.

@@ -4,7 +4,9 @@ mod report;
 
 use std::io::Write;
 
-use tidegate_pipeline::{CancelToken, FullRefresh, Outcome, UpdateReport, UpdateRequest, UpdateStatus, Watch, Workspace};
+use tidegate_pipeline::{
+    CancelToken, FullRefresh, Outcome, UpdateReport, UpdateRequest, UpdateStatus, Watch, Workspace,
+};
 
 use crate::arguments::Run;
 use crate::context::Context;
@@ -57,7 +59,15 @@ pub async fn update(
     cancel: CancelToken,
 ) -> Result<UpdateReport, Failure> {
     let progress = Progress::start(context.screen(), context.shows_progress());
-    let outcome = workspace.update(request, Watch { observer: progress.observer(), cancel }).await;
+    let outcome = workspace
+        .update(
+            request,
+            Watch {
+                observer: progress.observer(),
+                cancel,
+            },
+        )
+        .await;
     progress.finish();
     outcome.map_err(|error| Failure::in_workspace(workspace, error))
 }
@@ -73,6 +83,9 @@ pub fn exit(report: &UpdateReport) -> Exit {
 
 /// Whether a table of the report has something in its quarantine now.
 fn quarantines(report: &UpdateReport) -> impl Iterator<Item = &str> {
-    let held = report.tables.iter().filter(|table| table.quarantined > 0 && matches!(table.outcome, Outcome::Refreshed));
+    let held = report
+        .tables
+        .iter()
+        .filter(|table| table.quarantined > 0 && matches!(table.outcome, Outcome::Refreshed));
     held.map(|table| table.table.as_str())
 }

@@ -20,7 +20,15 @@ pub fn run(arguments: &Runs, context: &Context) -> Result<Exit, Failure> {
     context.block_on(async {
         let workspace = context.open()?;
         match &arguments.id {
-            Some(id) => show(workspace.store().await?, id, arguments.json, context.screen()).await,
+            Some(id) => {
+                show(
+                    workspace.store().await?,
+                    id,
+                    arguments.json,
+                    context.screen(),
+                )
+                .await
+            }
             None => list(workspace.store().await?, arguments, context.screen()).await,
         }
     })?;
@@ -65,7 +73,10 @@ async fn show(store: &Store, id: &str, as_json: bool, screen: &Screen) -> Result
     let flows = store.flows_of(&run.id).await?;
     let expectations = store.expectations_of(&run.id).await?;
     if as_json {
-        return print_json(&json!({ "run": run, "flows": flows, "expectations": expectations }), screen);
+        return print_json(
+            &json!({ "run": run, "flows": flows, "expectations": expectations }),
+            screen,
+        );
     }
     let mut out = screen.out();
     writeln!(out, "{}", headline(&run, screen))?;
@@ -73,14 +84,28 @@ async fn show(store: &Store, id: &str, as_json: bool, screen: &Screen) -> Result
         write!(out, "\n{}", flow_grid(&flows).draw_open(screen.width()))?;
     }
     if !expectations.is_empty() {
-        write!(out, "\n{}", expectation_grid(&expectations).draw_open(screen.width()))?;
+        write!(
+            out,
+            "\n{}",
+            expectation_grid(&expectations).draw_open(screen.width())
+        )?;
     }
     for flow in flows.iter().filter(|flow| flow.error.is_some()) {
         let message = flow.error.as_ref().map(message).unwrap_or_default();
-        writeln!(out, "\n{}: {}: {message}", screen.paint(style::ERROR, "error"), flow.table)?;
+        writeln!(
+            out,
+            "\n{}: {}: {message}",
+            screen.paint(style::ERROR, "error"),
+            flow.table
+        )?;
     }
     if let Some(error) = &run.error {
-        writeln!(out, "\n{}: {}", screen.paint(style::ERROR, "error"), message(error))?;
+        writeln!(
+            out,
+            "\n{}: {}",
+            screen.paint(style::ERROR, "error"),
+            message(error)
+        )?;
     }
     out.flush()?;
     Ok(())
@@ -92,7 +117,10 @@ fn headline(run: &Run, screen: &Screen) -> String {
         RunStatus::Failed | RunStatus::Interrupted => style::ERROR,
         RunStatus::Running | RunStatus::Cancelled => style::WARNING,
     };
-    let ended = run.seconds().map(|seconds| format!(", took {}", number::seconds(seconds))).unwrap_or_default();
+    let ended = run
+        .seconds()
+        .map(|seconds| format!(", took {}", number::seconds(seconds)))
+        .unwrap_or_default();
     format!(
         "{} {} {}: started {} UTC{ended}",
         run.kind,
@@ -122,13 +150,21 @@ fn flow_grid(flows: &[FlowRun]) -> Grid {
         };
         vec![
             flow.table.clone(),
-            if flow.flow == flow.table { String::new() } else { flow.flow.clone() },
+            if flow.flow == flow.table {
+                String::new()
+            } else {
+                flow.flow.clone()
+            },
             number::count(flow.rows_in),
             number::count(flow.good),
             number::count(flow.repaired),
             number::count(flow.quarantined),
             number::count(flow.dropped),
-            if flow.bytes == 0 { String::new() } else { number::bytes(flow.bytes) },
+            if flow.bytes == 0 {
+                String::new()
+            } else {
+                number::bytes(flow.bytes)
+            },
             number::seconds(flow.seconds),
             status,
         ]
@@ -170,7 +206,10 @@ fn asked(arguments: &Value) -> String {
     match arguments {
         Value::Object(map) => {
             let shown = map.iter().filter(|(_, value)| !is_empty(value));
-            shown.map(|(key, value)| format!("{key}: {}", plain(value))).collect::<Vec<_>>().join(", ")
+            shown
+                .map(|(key, value)| format!("{key}: {}", plain(value)))
+                .collect::<Vec<_>>()
+                .join(", ")
         }
         Value::Null => String::new(),
         other => plain(other),

@@ -51,10 +51,20 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
     let names = runtime.block_on(names(&workspace));
     let history = history_file(context);
     let mut editor = editor(names, context.screen(), history.as_ref())?;
-    let mut shell = Shell { context, runtime, workspace, timing: true, expanded: false };
+    let mut shell = Shell {
+        context,
+        runtime,
+        workspace,
+        timing: true,
+        expanded: false,
+    };
     if std::io::IsTerminal::is_terminal(&std::io::stdin()) {
         let mut out = context.screen().out();
-        writeln!(out, "tidegate {}: \\? for help, \\d for the tables, \\q to leave", env!("CARGO_PKG_VERSION"))?;
+        writeln!(
+            out,
+            "tidegate {}: \\? for help, \\d for the tables, \\q to leave",
+            env!("CARGO_PKG_VERSION")
+        )?;
         out.flush()?;
     }
     let outcome = shell.converse(&mut editor);
@@ -81,7 +91,12 @@ impl Shell<'_> {
                 Err(ReadlineError::Interrupted) => continue,
                 Err(ReadlineError::Eof) => return Ok(Exit::Done),
                 Err(ReadlineError::Io(error)) => return Err(Failure::Output(error)),
-                Err(error) => return Err(Failure::usage(error.to_string(), "use `tidegate query` in scripts")),
+                Err(error) => {
+                    return Err(Failure::usage(
+                        error.to_string(),
+                        "use `tidegate query` in scripts",
+                    ));
+                }
             };
             if !typed.trim().is_empty() {
                 // As above: without history the shell still works.
@@ -91,17 +106,26 @@ impl Shell<'_> {
                 Input::Nothing => {}
                 Input::Leave => return Ok(Exit::Done),
                 Input::Unknown(command) => {
-                    self.screen().error(&format!("there is no command `\\{command}`"));
+                    self.screen()
+                        .error(&format!("there is no command `\\{command}`"));
                     self.screen().help("\\? lists the commands");
                 }
                 Input::Help => self.print(HELP)?,
                 Input::Expanded => {
                     self.expanded = !self.expanded;
-                    self.print(if self.expanded { "each field on its own line" } else { "rows as a grid" })?;
+                    self.print(if self.expanded {
+                        "each field on its own line"
+                    } else {
+                        "rows as a grid"
+                    })?;
                 }
                 Input::Timing => {
                     self.timing = !self.timing;
-                    self.print(if self.timing { "timing is on" } else { "timing is off" })?;
+                    self.print(if self.timing {
+                        "timing is on"
+                    } else {
+                        "timing is off"
+                    })?;
                 }
                 Input::Describe(table) => self.describe(table)?,
                 Input::Statements(statements) => {
@@ -126,7 +150,11 @@ impl Shell<'_> {
     /// Runs one query; Ctrl-C ends the query, not the shell.
     fn ask(&self, sql: &str) -> Result<(), Failure> {
         let started = Instant::now();
-        let style = if self.expanded { Style::Expanded } else { Style::Grid };
+        let style = if self.expanded {
+            Style::Expanded
+        } else {
+            Style::Grid
+        };
         let outcome = self.runtime.block_on(async {
             let work = async {
                 let result = query::ask(&self.workspace, sql).await?;
@@ -146,7 +174,8 @@ impl Shell<'_> {
                 Ok(())
             }
             Ok(printed) => {
-                self.screen().remark(&printed.remark(self.timing.then_some(started)));
+                self.screen()
+                    .remark(&printed.remark(self.timing.then_some(started)));
                 Ok(())
             }
             Err(Failure::Output(error)) => Err(Failure::Output(error)),
@@ -161,15 +190,35 @@ impl Shell<'_> {
         let Some(table) = table else {
             let mut names = self.workspace.names();
             names.sort();
-            return self.print(if names.is_empty() { "no tables here; files can be queried by path" } else { "" }.trim())
-                .and_then(|()| names.iter().try_for_each(|name| self.print(&format!("  {name}"))));
+            return self
+                .print(
+                    if names.is_empty() {
+                        "no tables here; files can be queried by path"
+                    } else {
+                        ""
+                    }
+                    .trim(),
+                )
+                .and_then(|()| {
+                    names
+                        .iter()
+                        .try_for_each(|name| self.print(&format!("  {name}")))
+                });
         };
         match self.runtime.block_on(self.workspace.describe(&table)) {
             Ok(schema) => {
-                let mut grid = Grid::new(vec![Heading::left("column"), Heading::left("type"), Heading::left("")]);
+                let mut grid = Grid::new(vec![
+                    Heading::left("column"),
+                    Heading::left("type"),
+                    Heading::left(""),
+                ]);
                 grid.rows.extend(schema.fields().iter().map(|field| {
                     let null = if field.is_nullable() { "" } else { "NOT NULL" };
-                    vec![field.name().clone(), helper::type_name(field.data_type()), null.to_owned()]
+                    vec![
+                        field.name().clone(),
+                        helper::type_name(field.data_type()),
+                        null.to_owned(),
+                    ]
                 }));
                 self.print(grid.draw_open(self.screen().width()).trim_end())
             }
@@ -186,7 +235,11 @@ async fn names(workspace: &Workspace) -> Names {
     for table in workspace.names() {
         // A table that was never refreshed may have no columns yet; its name still completes.
         let columns = match workspace.describe(&table).await {
-            Ok(schema) => schema.fields().iter().map(|field| field.name().clone()).collect(),
+            Ok(schema) => schema
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect(),
             Err(_) => Vec::new(),
         };
         names.add(table, columns);
@@ -198,7 +251,12 @@ fn editor(names: Names, screen: &Screen, history: Option<&PathBuf>) -> Result<Li
     let config = Config::builder()
         .max_history_size(HISTORY)
         .and_then(|config| config.history_ignore_dups(true))
-        .map(|config| config.history_ignore_space(true).completion_type(CompletionType::List).build())
+        .map(|config| {
+            config
+                .history_ignore_space(true)
+                .completion_type(CompletionType::List)
+                .build()
+        })
         .map_err(terminal)?;
     let mut editor = LineEditor::with_config(config).map_err(terminal)?;
     let prompt = screen.paint(style::HELP, "tidegate> ");
@@ -211,7 +269,10 @@ fn editor(names: Names, screen: &Screen, history: Option<&PathBuf>) -> Result<Li
 }
 
 fn terminal(error: ReadlineError) -> Failure {
-    Failure::usage(format!("the terminal cannot be used: {error}"), "use `tidegate query` in scripts")
+    Failure::usage(
+        format!("the terminal cannot be used: {error}"),
+        "use `tidegate query` in scripts",
+    )
 }
 
 /// Beside the project's own records; none without a project.

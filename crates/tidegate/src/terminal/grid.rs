@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets};
+use comfy_table::{
+    Cell, CellAlignment, ColumnConstraint, ContentArrangement, Row, Table, Width, presets,
+};
 use unicode_width::UnicodeWidthStr;
 
 /// No column is cut below this width.
@@ -23,12 +25,18 @@ pub struct Heading {
 impl Heading {
     /// A column of text.
     pub fn left(text: impl Into<String>) -> Self {
-        Self { text: text.into(), right: false }
+        Self {
+            text: text.into(),
+            right: false,
+        }
     }
 
     /// A column of numbers.
     pub fn right(text: impl Into<String>) -> Self {
-        Self { text: text.into(), right: true }
+        Self {
+            text: text.into(),
+            right: true,
+        }
     }
 }
 
@@ -52,7 +60,10 @@ struct Layout {
 impl Grid {
     /// An empty grid.
     pub fn new(headings: Vec<Heading>) -> Self {
-        Self { headings, rows: Vec::new() }
+        Self {
+            headings,
+            rows: Vec::new(),
+        }
     }
 
     /// Draws it within `width` columns, with lines around; as wide as it is without a width.
@@ -69,10 +80,16 @@ impl Grid {
         let natural = self.natural_widths();
         let layout = match width {
             Some(width) => fit(&natural, width.saturating_sub(border), 3),
-            None => Layout { shown: natural.iter().copied().enumerate().map(Some).collect(), left_out: Vec::new() },
+            None => Layout {
+                shown: natural.iter().copied().enumerate().map(Some).collect(),
+                left_out: Vec::new(),
+            },
         };
         let mut table = Table::new();
-        table.load_preset(preset).force_no_tty().set_truncation_indicator(CUT);
+        table
+            .load_preset(preset)
+            .force_no_tty()
+            .set_truncation_indicator(CUT);
         table.set_content_arrangement(ContentArrangement::Disabled);
         let heading = |slot: &Option<(usize, usize)>| match slot {
             Some((index, width)) => Cell::new(cut(&self.headings[*index].text, *width)),
@@ -87,22 +104,35 @@ impl Grid {
             table.add_row(Row::from(layout.shown.iter().map(cell).collect::<Vec<_>>()));
         }
         for (place, slot) in layout.shown.iter().enumerate() {
-            let (Some((index, width)), Some(column)) = (slot, table.column_mut(place)) else { continue };
+            let (Some((index, width)), Some(column)) = (slot, table.column_mut(place)) else {
+                continue;
+            };
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(*width as u16)));
             if self.headings[*index].right {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+        let mut text: String = table
+            .lines()
+            .map(|line| format!("{}\n", line.trim_end()))
+            .collect();
         if !layout.left_out.is_empty() {
-            let names: Vec<_> = layout.left_out.iter().map(|index| self.headings[*index].text.as_str()).collect();
+            let names: Vec<_> = layout
+                .left_out
+                .iter()
+                .map(|index| self.headings[*index].text.as_str())
+                .collect();
             let _ = writeln!(text, "not shown, for want of width: {}", names.join(", "));
         }
         text
     }
 
     fn natural_widths(&self) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.headings.iter().map(|heading| heading.text.width()).collect();
+        let mut widths: Vec<usize> = self
+            .headings
+            .iter()
+            .map(|heading| heading.text.width())
+            .collect();
         for row in &self.rows {
             for (width, value) in widths.iter_mut().zip(row) {
                 *width = (*width).max(value.width());
@@ -120,17 +150,34 @@ fn fit(natural: &[usize], available: usize, overhead: usize) -> Layout {
     };
     let widest = natural.iter().copied().max().unwrap_or(0);
     if total(WIDTH_MIN, &mut natural.iter().copied()) <= available {
-        let cap = largest(WIDTH_MIN, widest, |cap| total(cap, &mut natural.iter().copied()) <= available);
-        let shown = natural.iter().map(|width| (*width).min(cap)).enumerate().map(Some).collect();
-        return Layout { shown, left_out: Vec::new() };
+        let cap = largest(WIDTH_MIN, widest, |cap| {
+            total(cap, &mut natural.iter().copied()) <= available
+        });
+        let shown = natural
+            .iter()
+            .map(|width| (*width).min(cap))
+            .enumerate()
+            .map(Some)
+            .collect();
+        return Layout {
+            shown,
+            left_out: Vec::new(),
+        };
     }
     // One column at the start, one at the end, and so on inward, until the next would not fit.
     let gap = CUT.width() + overhead;
     let (mut head, mut tail) = (1.min(columns), 0);
     while head + tail < columns {
         let take_head = head <= tail;
-        let (next_head, next_tail) = if take_head { (head + 1, tail) } else { (head, tail + 1) };
-        let mut kept = natural[..next_head].iter().chain(&natural[columns - next_tail..]).copied();
+        let (next_head, next_tail) = if take_head {
+            (head + 1, tail)
+        } else {
+            (head, tail + 1)
+        };
+        let mut kept = natural[..next_head]
+            .iter()
+            .chain(&natural[columns - next_tail..])
+            .copied();
         if total(WIDTH_MIN, &mut kept) + gap > available {
             break;
         }
@@ -151,7 +198,11 @@ fn largest(low: usize, high: usize, fits: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (low, high.max(low));
     while low < high {
         let middle = low + (high - low).div_ceil(2);
-        if fits(middle) { low = middle } else { high = middle - 1 }
+        if fits(middle) {
+            low = middle
+        } else {
+            high = middle - 1
+        }
     }
     low
 }
@@ -200,7 +251,11 @@ mod tests {
     use super::*;
 
     fn grid(columns: usize, value: &str) -> Grid {
-        let mut grid = Grid::new((0..columns).map(|index| Heading::left(format!("column_{index}"))).collect());
+        let mut grid = Grid::new(
+            (0..columns)
+                .map(|index| Heading::left(format!("column_{index}")))
+                .collect(),
+        );
         grid.rows.push(vec![value.to_owned(); columns]);
         grid
     }
@@ -209,7 +264,11 @@ mod tests {
     fn every_line_fits() {
         for width in [20, 40, 80, 133] {
             for columns in [1, 3, 9, 60] {
-                let text = grid(columns, "a value that is rather long, with wide letters 漢字").draw(Some(width));
+                let text = grid(
+                    columns,
+                    "a value that is rather long, with wide letters 漢字",
+                )
+                .draw(Some(width));
                 for line in text.lines().filter(|line| !line.starts_with("not shown")) {
                     assert!(line.width() <= width, "{} > {width}:\n{text}", line.width());
                 }
@@ -220,8 +279,14 @@ mod tests {
     #[test]
     fn what_is_left_out_is_named() {
         let text = grid(9, "123456789012").draw(Some(40));
-        assert!(text.contains("not shown, for want of width: column_"), "{text}");
-        assert!(text.contains("column_0") && text.contains("column_8"), "{text}");
+        assert!(
+            text.contains("not shown, for want of width: column_"),
+            "{text}"
+        );
+        assert!(
+            text.contains("column_0") && text.contains("column_8"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub struct Screen {
 impl Screen {
     /// Looks at stdout, stderr and the environment.
     pub fn new(colour: Colour) -> Self {
-        let (stdout_is_terminal, stderr_is_terminal) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        let (stdout_is_terminal, stderr_is_terminal) =
+            (io::stdout().is_terminal(), io::stderr().is_terminal());
         let wanted = |is_terminal| match colour {
             Colour::Always => true,
             Colour::Never => false,
@@ -89,23 +90,38 @@ impl Screen {
 
     /// Mistakes on stderr, each in its own text.
     pub fn diagnostics(&self, diagnostics: &[Diagnostic], files: &SourceMap) {
-        let style = RenderStyle { color: self.colour_err, unicode: true };
+        let style = RenderStyle {
+            color: self.colour_err,
+            unicode: true,
+        };
         let _ = writeln!(io::stderr(), "{}", render_all(diagnostics, files, style));
     }
 
     /// A line on stderr for people: how long it took, what was left out.
     pub fn remark(&self, message: &str) {
-        let _ = writeln!(io::stderr(), "{}", painted(self.colour_err, style::FAINT, message));
+        let _ = writeln!(
+            io::stderr(),
+            "{}",
+            painted(self.colour_err, style::FAINT, message)
+        );
     }
 
     fn say(&self, style: anstyle::Style, word: &str, message: &str) {
         // There is nobody left to tell when stderr is gone.
-        let _ = writeln!(io::stderr(), "{}: {message}", painted(self.colour_err, style, word));
+        let _ = writeln!(
+            io::stderr(),
+            "{}: {message}",
+            painted(self.colour_err, style, word)
+        );
     }
 }
 
 fn painted(colour: bool, style: anstyle::Style, text: &str) -> String {
-    if colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    if colour {
+        format!("{style}{text}{style:#}")
+    } else {
+        text.to_owned()
+    }
 }
 
 /// NO_COLOR (no-color.org) and dumb terminals.

@@ -17,7 +17,11 @@ pub fn count(number: u64) -> String {
 
 /// `1` → `1 row`, `2` → `2 rows`.
 pub fn counted(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+    format!(
+        "{} {noun}{}",
+        count(number),
+        if number == 1 { "" } else { "s" }
+    )
 }
 
 /// `1234567` → `1.2 MB`.
@@ -38,7 +42,9 @@ fn scaled(number: f64, step: f64, units: &[&str]) -> String {
         unit += 1;
     }
     let digits = usize::from(unit > 0 && scaled < 100.0);
-    format!("{scaled:.digits$} {}", units.get(unit).unwrap_or(&"")).trim_end().to_owned()
+    format!("{scaled:.digits$} {}", units.get(unit).unwrap_or(&""))
+        .trim_end()
+        .to_owned()
 }
 
 /// `0.0123` s → `12 ms`, `75.2` s → `1 min 15 s`.
@@ -65,7 +71,11 @@ pub fn duration(duration: Duration) -> String {
 
 /// `0.0149` → `1.49 %`.
 pub fn share(part: u64, whole: u64) -> String {
-    if whole == 0 { "–".to_owned() } else { format!("{:.2} %", part as f64 * 100.0 / whole as f64) }
+    if whole == 0 {
+        "–".to_owned()
+    } else {
+        format!("{:.2} %", part as f64 * 100.0 / whole as f64)
+    }
 }
 
 #[cfg(test)]
@@ -74,13 +84,36 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([count(0), count(999), count(1_000), count(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([counted(1, "row"), counted(2_000, "row")], ["1 row", "2,000 rows"]);
-        assert_eq!([bytes(999), bytes(1_234_567), bytes(123_456_789)], ["999 B", "1.2 MB", "123 MB"]);
+        assert_eq!(
+            [count(0), count(999), count(1_000), count(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [counted(1, "row"), counted(2_000, "row")],
+            ["1 row", "2,000 rows"]
+        );
+        assert_eq!(
+            [bytes(999), bytes(1_234_567), bytes(123_456_789)],
+            ["999 B", "1.2 MB", "123 MB"]
+        );
         assert_eq!([rate(12.0), rate(1_234_567.0)], ["12", "1.2M"]);
         assert_eq!(
-            [seconds(0.0004), seconds(0.0123), seconds(3.04), seconds(59.96), seconds(75.2), seconds(7_500.0)],
-            ["0.4 ms", "12 ms", "3.0 s", "1 min 0 s", "1 min 15 s", "2 h 5 min"]
+            [
+                seconds(0.0004),
+                seconds(0.0123),
+                seconds(3.04),
+                seconds(59.96),
+                seconds(75.2),
+                seconds(7_500.0)
+            ],
+            [
+                "0.4 ms",
+                "12 ms",
+                "3.0 s",
+                "1 min 0 s",
+                "1 min 15 s",
+                "2 h 5 min"
+            ]
         );
         assert_eq!([share(149, 10_000), share(1, 0)], ["1.49 %", "–"]);
     }

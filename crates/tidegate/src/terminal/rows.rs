@@ -29,7 +29,9 @@ pub fn grid(schema: &Schema, batches: &[RecordBatch]) -> Result<Grid, ArrowError
     for batch in batches {
         let columns = formatters(batch)?;
         for row in 0..batch.num_rows() {
-            let values = columns.iter().map(|column| Ok(one_line(&column.value(row).try_to_string()?)));
+            let values = columns
+                .iter()
+                .map(|column| Ok(one_line(&column.value(row).try_to_string()?)));
             grid.rows.push(values.collect::<Result<_, ArrowError>>()?);
         }
     }
@@ -40,9 +42,21 @@ pub fn grid(schema: &Schema, batches: &[RecordBatch]) -> Result<Grid, ArrowError
 ///
 /// # Errors
 /// When Arrow cannot show a value, or the output cannot be written.
-pub fn write_expanded(out: &mut impl Write, schema: &Schema, batches: &[RecordBatch]) -> Result<(), ArrowError> {
-    let names: Vec<String> = schema.fields().iter().map(|field| one_line(field.name())).collect();
-    let widest = names.iter().map(|name| unicode_width::UnicodeWidthStr::width(name.as_str())).max().unwrap_or(0);
+pub fn write_expanded(
+    out: &mut impl Write,
+    schema: &Schema,
+    batches: &[RecordBatch],
+) -> Result<(), ArrowError> {
+    let names: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| one_line(field.name()))
+        .collect();
+    let widest = names
+        .iter()
+        .map(|name| unicode_width::UnicodeWidthStr::width(name.as_str()))
+        .max()
+        .unwrap_or(0);
     let mut number = 0;
     for batch in batches {
         let columns = formatters(batch)?;
@@ -50,8 +64,14 @@ pub fn write_expanded(out: &mut impl Write, schema: &Schema, batches: &[RecordBa
             number += 1;
             writeln!(out, "─ row {number} {}", "─".repeat(widest.max(12)))?;
             for (name, column) in names.iter().zip(&columns) {
-                let gap = widest.saturating_sub(unicode_width::UnicodeWidthStr::width(name.as_str()));
-                writeln!(out, "{name}{:gap$}  {}", "", one_line(&column.value(row).try_to_string()?))?;
+                let gap =
+                    widest.saturating_sub(unicode_width::UnicodeWidthStr::width(name.as_str()));
+                writeln!(
+                    out,
+                    "{name}{:gap$}  {}",
+                    "",
+                    one_line(&column.value(row).try_to_string()?)
+                )?;
             }
         }
     }
@@ -59,9 +79,16 @@ pub fn write_expanded(out: &mut impl Write, schema: &Schema, batches: &[RecordBa
 }
 
 fn formatters(batch: &RecordBatch) -> Result<Vec<ArrayFormatter<'_>>, ArrowError> {
-    static OPTIONS: std::sync::LazyLock<FormatOptions<'static>> =
-        std::sync::LazyLock::new(|| FormatOptions::default().with_null(NULL).with_display_error(true));
-    batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &OPTIONS)).collect()
+    static OPTIONS: std::sync::LazyLock<FormatOptions<'static>> = std::sync::LazyLock::new(|| {
+        FormatOptions::default()
+            .with_null(NULL)
+            .with_display_error(true)
+    });
+    batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column.as_ref(), &OPTIONS))
+        .collect()
 }
 
 /// Writes rows as JSON, one object a line, with every column in every object.
@@ -69,7 +96,9 @@ fn formatters(batch: &RecordBatch) -> Result<Vec<ArrayFormatter<'_>>, ArrowError
 /// # Errors
 /// When a type has no JSON form, or the output cannot be written.
 pub fn write_json(out: &mut impl Write, batch: &RecordBatch) -> Result<(), ArrowError> {
-    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(out);
+    let mut writer = WriterBuilder::new()
+        .with_explicit_nulls(true)
+        .build::<_, LineDelimited>(out);
     writer.write(batch)?;
     writer.finish()
 }
@@ -78,14 +107,24 @@ pub fn write_json(out: &mut impl Write, batch: &RecordBatch) -> Result<(), Arrow
 ///
 /// # Errors
 /// When a type has no text form, or the output cannot be written.
-pub fn write_csv(out: &mut impl Write, batch: &RecordBatch, header: bool) -> Result<(), ArrowError> {
-    let mut writer = arrow::csv::WriterBuilder::new().with_header(header).build(out);
+pub fn write_csv(
+    out: &mut impl Write,
+    batch: &RecordBatch,
+    header: bool,
+) -> Result<(), ArrowError> {
+    let mut writer = arrow::csv::WriterBuilder::new()
+        .with_header(header)
+        .build(out);
     writer.write(&flattened(batch)?)
 }
 
 /// The batch with nested columns as JSON text.
 fn flattened(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-    if !batch.columns().iter().any(|column| column.data_type().is_nested()) {
+    if !batch
+        .columns()
+        .iter()
+        .any(|column| column.data_type().is_nested())
+    {
         return Ok(batch.clone());
     }
     let (mut fields, mut columns) = (Vec::new(), Vec::new());
@@ -124,18 +163,32 @@ fn json_text(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Decimal128Array, Int64Array, ListArray, StringViewArray, TimestampMicrosecondArray};
+    use arrow::array::{
+        Decimal128Array, Int64Array, ListArray, StringViewArray, TimestampMicrosecondArray,
+    };
     use arrow::datatypes::Int32Type;
 
     use super::*;
 
     fn batch() -> RecordBatch {
-        let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None]);
-        let amount = Decimal128Array::from(vec![Some(1050), None]).with_precision_and_scale(12, 2).unwrap();
-        let time = TimestampMicrosecondArray::from(vec![Some(1_791_158_400_000_000), None]).with_timezone("UTC");
+        let list =
+            ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None]);
+        let amount = Decimal128Array::from(vec![Some(1050), None])
+            .with_precision_and_scale(12, 2)
+            .unwrap();
+        let time = TimestampMicrosecondArray::from(vec![Some(1_791_158_400_000_000), None])
+            .with_timezone("UTC");
         RecordBatch::try_from_iter_with_nullable([
-            ("id", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef, false),
-            ("name", Arc::new(StringViewArray::from(vec![Some("a,\"b\""), None])) as ArrayRef, true),
+            (
+                "id",
+                Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef,
+                false,
+            ),
+            (
+                "name",
+                Arc::new(StringViewArray::from(vec![Some("a,\"b\""), None])) as ArrayRef,
+                true,
+            ),
             ("amount", Arc::new(amount) as ArrayRef, true),
             ("ts", Arc::new(time) as ArrayRef, true),
             ("list", Arc::new(list) as ArrayRef, true),
@@ -171,14 +224,23 @@ mod tests {
     #[test]
     fn a_grid_shows_nulls_and_aligns_numbers() {
         let batch = batch();
-        let text = grid(batch.schema_ref(), std::slice::from_ref(&batch)).unwrap().draw(None);
-        assert!(text.contains("NULL") && text.contains("┆  10.50 ┆"), "{text}");
+        let text = grid(batch.schema_ref(), std::slice::from_ref(&batch))
+            .unwrap()
+            .draw(None);
+        assert!(
+            text.contains("NULL") && text.contains("┆  10.50 ┆"),
+            "{text}"
+        );
     }
 
     #[test]
     fn expanded_has_a_field_a_line() {
         let batch = batch();
-        let text = written(|out| write_expanded(out, batch.schema_ref(), &[batch.clone()]).unwrap());
-        assert!(text.contains("─ row 2") && text.contains("amount  10.50\n"), "{text}");
+        let text =
+            written(|out| write_expanded(out, batch.schema_ref(), &[batch.clone()]).unwrap());
+        assert!(
+            text.contains("─ row 2") && text.contains("amount  10.50\n"),
+            "{text}"
+        );
     }
 }

@@ -60,15 +60,22 @@ fn a_folder_with_a_files_name_is_read_as_a_folder() {
 #[test]
 fn a_pipe_is_refused_by_name_and_not_waited_for() {
     let scratch = Scratch::empty();
-    let made = std::process::Command::new("mkfifo").arg(scratch.path().join("pipe.csv")).status().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(scratch.path().join("pipe.csv"))
+        .status()
+        .unwrap();
     assert!(made.success());
-    let ended = scratch.run(&["query", "SELECT * FROM csv.`pipe.csv`"]).says(&["pipe.csv"]);
+    let ended = scratch
+        .run(&["query", "SELECT * FROM csv.`pipe.csv`"])
+        .says(&["pipe.csv"]);
     assert!(matches!(ended.code, Some(2 | 3)), "{ended:?}");
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let ended = Scratch::empty().run(&["profile", "nowhere.csv"]).says(&["nowhere.csv"]);
+    let ended = Scratch::empty()
+        .run(&["profile", "nowhere.csv"])
+        .says(&["nowhere.csv"]);
     assert!(matches!(ended.code, Some(2 | 3)), "{ended:?}");
 }
 
@@ -90,7 +97,10 @@ fn an_unreadable_file_is_named() {
 fn a_truncated_row_is_quarantined() {
     let scratch = with_file("a.csv", "id,name,amount\n1,Ada,2.50\n2,Gra");
     assert_eq!(counts(&scratch), (1, 1));
-    scratch.run(&["quarantine", "show", "t"]).expect(0).says(&["a.csv:3", "2,Gra", "malformed"]);
+    scratch
+        .run(&["quarantine", "show", "t"])
+        .expect(0)
+        .says(&["a.csv:3", "2,Gra", "malformed"]);
 }
 
 #[test]
@@ -112,7 +122,10 @@ fn a_truncated_gzip_fails_its_table_and_loses_nothing() {
 fn nul_bytes_do_not_end_a_value() {
     let scratch = with_file("a.csv", b"id,name,amount\n1,A\0da,2.50\n2,Grace,3.00\n");
     assert_eq!(counts(&scratch), (2, 0));
-    assert_eq!(scratch.number("SELECT length(name) AS n FROM t WHERE id = 1"), 4);
+    assert_eq!(
+        scratch.number("SELECT length(name) AS n FROM t WHERE id = 1"),
+        4
+    );
 }
 
 #[test]
@@ -133,19 +146,34 @@ fn utf_16_and_latin_1_are_found() {
     utf_16.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
     let scratch = with_file("a.csv", utf_16);
     assert_eq!(counts(&scratch), (3, 0));
-    assert_eq!(scratch.number("SELECT count(*) AS n FROM t WHERE name = 'Łukasz'"), 1);
+    assert_eq!(
+        scratch.number("SELECT count(*) AS n FROM t WHERE name = 'Łukasz'"),
+        1
+    );
 
-    let latin_1: Vec<u8> = "id,name,amount\n1,Zoë,1.00\n2,Jürgen,2.00\n".chars().map(|c| c as u8).collect();
+    let latin_1: Vec<u8> = "id,name,amount\n1,Zoë,1.00\n2,Jürgen,2.00\n"
+        .chars()
+        .map(|c| c as u8)
+        .collect();
     let scratch = with_file("a.csv", latin_1);
     assert_eq!(counts(&scratch), (2, 0));
-    assert_eq!(scratch.number("SELECT count(*) AS n FROM t WHERE name = 'Jürgen'"), 1);
+    assert_eq!(
+        scratch.number("SELECT count(*) AS n FROM t WHERE name = 'Jürgen'"),
+        1
+    );
 }
 
 #[test]
 fn duplicate_and_empty_headers_get_names_of_their_own() {
     let scratch = Scratch::empty();
-    scratch.write("a.csv", "id,name,name,\n1,Ada,Lovelace,x\n2,Grace,Hopper,y\n");
-    scratch.run(&["query", "SELECT * FROM csv.`a.csv`", "--csv"]).expect(0).says(&["id,name,name_2,column_4"]);
+    scratch.write(
+        "a.csv",
+        "id,name,name,\n1,Ada,Lovelace,x\n2,Grace,Hopper,y\n",
+    );
+    scratch
+        .run(&["query", "SELECT * FROM csv.`a.csv`", "--csv"])
+        .expect(0)
+        .says(&["id,name,name_2,column_4"]);
 }
 
 #[test]
@@ -158,8 +186,13 @@ fn a_parquet_file_cut_in_half_is_named() {
     let whole = std::fs::read(parquet).unwrap();
     scratch.write("whole.parquet", &whole);
     scratch.write("half.parquet", &whole[..whole.len() / 2]);
-    scratch.run(&["query", "SELECT id FROM parquet.`whole.parquet`", "--csv"]).expect(0).says(&["1"]);
-    let ended = scratch.run(&["query", "SELECT * FROM parquet.`half.parquet`"]).says(&["half.parquet"]);
+    scratch
+        .run(&["query", "SELECT id FROM parquet.`whole.parquet`", "--csv"])
+        .expect(0)
+        .says(&["1"]);
+    let ended = scratch
+        .run(&["query", "SELECT * FROM parquet.`half.parquet`"])
+        .says(&["half.parquet"]);
     assert!(matches!(ended.code, Some(2 | 3)), "{ended:?}");
 }
 
@@ -170,7 +203,9 @@ fn parquet_below(folder: &std::path::Path) -> Option<std::path::PathBuf> {
             if let Some(found) = parquet_below(&path) {
                 return Some(found);
             }
-        } else if path.extension().is_some_and(|extension| extension == "parquet")
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "parquet")
             && !path.to_string_lossy().contains("_delta_log")
         {
             return Some(path);
@@ -181,20 +216,30 @@ fn parquet_below(folder: &std::path::Path) -> Option<std::path::PathBuf> {
 
 #[test]
 fn json_nested_ten_thousand_deep_does_not_overflow() {
-    let deep = format!("{{\"id\": 1, \"name\": {}{}}}\n{{\"id\": 2, \"name\": \"Ada\"}}\n", "[".repeat(10_000), "]".repeat(10_000));
+    let deep = format!(
+        "{{\"id\": 1, \"name\": {}{}}}\n{{\"id\": 2, \"name\": \"Ada\"}}\n",
+        "[".repeat(10_000),
+        "]".repeat(10_000)
+    );
     let (good, held) = counts(&with_file("a.json", deep));
     assert_eq!((good + held, good >= 1), (2, true));
 }
 
 #[test]
 fn a_broken_json_line_is_quarantined_alone() {
-    let scratch = with_file("a.jsonl", "{\"id\": 1, \"name\": \"Ada\"}\n{\"id\": 2, \"name\n{\"id\": 3, \"name\": \"Grace\"}\n");
+    let scratch = with_file(
+        "a.jsonl",
+        "{\"id\": 1, \"name\": \"Ada\"}\n{\"id\": 2, \"name\n{\"id\": 3, \"name\": \"Grace\"}\n",
+    );
     assert_eq!(counts(&scratch), (2, 1));
 }
 
 #[test]
 fn a_broken_quote_does_not_swallow_the_rows_behind_it() {
-    let scratch = with_file("a.csv", "id,name,amount\n1,\"Ada,2.50\n2,Grace,3.00\n3,\"Hopper, G\",4.00\n");
+    let scratch = with_file(
+        "a.csv",
+        "id,name,amount\n1,\"Ada,2.50\n2,Grace,3.00\n3,\"Hopper, G\",4.00\n",
+    );
     assert_eq!(counts(&scratch), (2, 1));
 }
 
@@ -211,7 +256,10 @@ fn a_schema_that_changes_between_files_is_taken_in() {
 fn a_file_that_grew_is_read_from_where_it_ended() {
     let scratch = with_file("a.csv", "id,name,amount\n1,Ada,2.50\n");
     assert_eq!(counts(&scratch), (1, 0));
-    scratch.write("landing/a.csv", "id,name,amount\n1,Ada,2.50\n2,Grace,3.00\n");
+    scratch.write(
+        "landing/a.csv",
+        "id,name,amount\n1,Ada,2.50\n2,Grace,3.00\n",
+    );
     assert_eq!(counts(&scratch), (2, 0));
 }
 
@@ -225,6 +273,9 @@ fn a_line_of_many_megabytes_is_one_malformed_row() {
 
 #[test]
 fn values_that_would_lose_digits_are_quarantined() {
-    let scratch = with_file("a.csv", "id,name,amount\n1,a,12.345\n2,b,12.340\n3,c,123456789.01\n99999999999999999999,d,1.00\n");
+    let scratch = with_file(
+        "a.csv",
+        "id,name,amount\n1,a,12.345\n2,b,12.340\n3,c,123456789.01\n99999999999999999999,d,1.00\n",
+    );
     assert_eq!(counts(&scratch), (1, 3));
 }

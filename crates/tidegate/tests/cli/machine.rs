@@ -11,7 +11,9 @@ fn a_warehouse_that_cannot_be_written_is_named() {
     let scratch = Scratch::table("(id BIGINT)", "");
     scratch.write("landing/a.csv", "id\n1\n");
     // Nobody can make a folder there, not even the superuser.
-    let ended = scratch.run(&["run", "--warehouse", "/proc/warehouse"]).says(&["/proc/warehouse"]);
+    let ended = scratch
+        .run(&["run", "--warehouse", "/proc/warehouse"])
+        .says(&["/proc/warehouse"]);
     assert!(matches!(ended.code, Some(1 | 3)), "{ended:?}");
     // And nothing of it counts: the rows are read when there is a place for them.
     scratch.run(&["run"]).expect(0);
@@ -22,7 +24,10 @@ fn a_warehouse_that_cannot_be_written_is_named() {
 fn of_two_runs_at_once_one_is_refused() {
     let scratch = payments(400_000);
     let first = start(&scratch);
-    scratch.run(&["run"]).expect(3).says(&["another `tidegate`"]);
+    scratch
+        .run(&["run"])
+        .expect(3)
+        .says(&["another `tidegate`"]);
     Ended::of(first.wait_with_output().unwrap()).expect(0);
     scratch.run(&["run"]).expect(0).says(&["nothing new"]);
 }
@@ -33,7 +38,13 @@ fn a_run_that_is_interrupted_or_killed_can_be_started_again() {
     for signal in ["-INT", "-KILL"] {
         let running = start(&scratch);
         let id = running.id().to_string();
-        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         let ended = running.wait_with_output().unwrap();
         if signal == "-INT" {
             Ended::of(ended).expect(130);
@@ -42,33 +53,58 @@ fn a_run_that_is_interrupted_or_killed_can_be_started_again() {
     scratch.run(&["run"]).expect(0);
     let count = |table: &str| scratch.number(&format!("SELECT count(*) AS n FROM {table}"));
     assert_eq!(count("payments") + count("payments__quarantine"), 400_000);
-    assert_eq!(scratch.number("SELECT count(*) - count(DISTINCT id) AS n FROM payments"), 0);
+    assert_eq!(
+        scratch.number("SELECT count(*) - count(DISTINCT id) AS n FROM payments"),
+        0
+    );
 }
 
 /// The payments example with as many rows, not run yet.
 fn payments(rows: u64) -> Scratch {
     let scratch = Scratch::copy_of("../../../../examples/payments");
     let rows = rows.to_string();
-    scratch.run(&["demo", "--generate", "landing/payments/p", "--rows", &rows]).expect(0);
-    std::fs::rename(scratch.path().join("landing/payments/p.truth.csv"), scratch.path().join("truth.csv")).unwrap();
+    scratch
+        .run(&["demo", "--generate", "landing/payments/p", "--rows", &rows])
+        .expect(0);
+    std::fs::rename(
+        scratch.path().join("landing/payments/p.truth.csv"),
+        scratch.path().join("truth.csv"),
+    )
+    .unwrap();
     scratch
 }
 
 /// Starts a run and waits until it is at work.
 fn start(scratch: &Scratch) -> Child {
-    let child = scratch.command(&["run"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = scratch
+        .command(&["run"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let began = Instant::now();
     let warehouse = scratch.path().join(".tidegate/warehouse");
     while !has_parquet_or_intent(&warehouse) {
-        assert!(began.elapsed() < Duration::from_secs(60), "the run does not begin");
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "the run does not begin"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     child
 }
 
 fn has_parquet_or_intent(folder: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    entries.flatten().any(|entry| if entry.path().is_dir() { has_parquet_or_intent(&entry.path()) } else { true })
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return false;
+    };
+    entries.flatten().any(|entry| {
+        if entry.path().is_dir() {
+            has_parquet_or_intent(&entry.path())
+        } else {
+            true
+        }
+    })
 }
 
 #[test]
@@ -78,11 +114,19 @@ fn a_reader_that_goes_away_is_no_failure() {
     scratch.write("a.csv", format!("id,name\n{rows}"));
     let binary = env!("CARGO_BIN_EXE_tidegate");
     for format in ["--csv", "--json", "--limit 0"] {
-        let script = format!("{{ {binary} query 'SELECT * FROM csv.`a.csv`' {format}; echo \"exit $?\" >&2; }} | head -n 1");
-        let output =
-            std::process::Command::new("sh").args(["-c", &script]).current_dir(scratch.path()).output().unwrap();
+        let script = format!(
+            "{{ {binary} query 'SELECT * FROM csv.`a.csv`' {format}; echo \"exit $?\" >&2; }} | head -n 1"
+        );
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(scratch.path())
+            .output()
+            .unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("exit 0") && !said.contains("error"), "{format}: {said}");
+        assert!(
+            said.contains("exit 0") && !said.contains("error"),
+            "{format}: {said}"
+        );
     }
 }
 
@@ -90,7 +134,10 @@ fn a_reader_that_goes_away_is_no_failure() {
 fn colour_goes_to_terminals_only() {
     let scratch = Scratch::empty();
     let plain = scratch.run(&["query", "SELECT 1 AS one"]).expect(0);
-    assert!(!plain.out.contains('\u{1b}') && !plain.err.contains('\u{1b}'), "{plain:?}");
+    assert!(
+        !plain.out.contains('\u{1b}') && !plain.err.contains('\u{1b}'),
+        "{plain:?}"
+    );
     let coloured = scratch.run(&["--color", "always", "run"]).expect(2);
     assert!(coloured.err.contains('\u{1b}'), "{coloured:?}");
 }
@@ -98,7 +145,10 @@ fn colour_goes_to_terminals_only() {
 #[test]
 fn completions_are_made_for_every_shell() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
-        Scratch::empty().run(&["completions", shell]).expect(0).says(&["quarantine"]);
+        Scratch::empty()
+            .run(&["completions", shell])
+            .expect(0)
+            .says(&["quarantine"]);
     }
 }
 
@@ -106,10 +156,16 @@ fn completions_are_made_for_every_shell() {
 fn the_demo_finds_every_bad_row() {
     let scratch = Scratch::empty();
     let ended = scratch.run(&["demo", "--rows", "20000"]).expect(0);
-    let ended = ended.says(&["every bad row was found, and no good row was lost", "nothing new", "broken_quote"]);
+    let ended = ended.says(&[
+        "every bad row was found, and no good row was lost",
+        "nothing new",
+        "broken_quote",
+    ]);
     assert!(!ended.out.contains('\u{1b}'));
     // It can be made anew, since nobody changed it.
-    scratch.run(&["demo", "--rows", "1000", "--seed", "8"]).expect(0);
+    scratch
+        .run(&["demo", "--rows", "1000", "--seed", "8"])
+        .expect(0);
 }
 
 #[test]
@@ -125,12 +181,22 @@ fn the_shell_takes_statements_from_a_pipe() {
     let typed = "SELECT 40 + 2 AS answer;\n\\x\nSELECT 'a;b' AS\ntext;\nSELECT nonsense;\n\\nonsense\n\\q\n";
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), typed.as_bytes()).unwrap();
     let ended = Ended::of(child.wait_with_output().unwrap()).expect(0);
-    ended.says(&["answer", "42", "─ row 1", "a;b", "nonsense", "\\? lists the commands"]);
+    ended.says(&[
+        "answer",
+        "42",
+        "─ row 1",
+        "a;b",
+        "nonsense",
+        "\\? lists the commands",
+    ]);
 }
 
 #[test]
 fn version_and_help_are_quick_and_need_no_project() {
     let scratch = Scratch::empty();
     scratch.run(&["--version"]).expect(0).says(&["tidegate 0."]);
-    scratch.run(&["--help"]).expect(0).says(&["Exit codes:", "130", "First steps:"]);
+    scratch
+        .run(&["--help"])
+        .expect(0)
+        .says(&["Exit codes:", "130", "First steps:"]);
 }

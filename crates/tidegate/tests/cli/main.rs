@@ -1,9 +1,10 @@
 //! End to end: the built binary on projects in temporary folders, as a user runs it.
 //!
 //! What a user sees is tested from `tests/projects/*/session.txt` ([`sessions`]); what needs a process at work, a signal
-//! or a strange file is in [`machine`] and [`bad_input`]. One test binary, so that it links once.
+//! or a strange file is in [`machine`] and [`bad_input`]; [`kill`] ends the process at every step of a commit. One test binary, so that it links once.
 
 mod bad_input;
+mod kill;
 mod machine;
 mod mistakes;
 mod scratch;

@@ -24,7 +24,9 @@ pub struct Ended {
 impl Scratch {
     /// An empty folder.
     pub fn empty() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// A project with one table `t` over `landing/`, declared as `spec`, with `options` for the reader.
@@ -42,7 +44,12 @@ impl Scratch {
     /// A copy of `tests/projects/NAME`, without its session.
     pub fn copy_of(name: &str) -> Self {
         let scratch = Self::empty();
-        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/projects").join(name), scratch.folder.path());
+        copy(
+            &Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests/projects")
+                .join(name),
+            scratch.folder.path(),
+        );
         scratch
     }
 
@@ -62,8 +69,14 @@ impl Scratch {
     /// The binary in this folder, with nothing of the surroundings that changes what it says.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
-        command.env_remove("TIDEGATE_LOG").env_remove("NO_COLOR").env("RUST_BACKTRACE", "0");
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .stdin(Stdio::null());
+        command
+            .env_remove("TIDEGATE_LOG")
+            .env_remove("NO_COLOR")
+            .env("RUST_BACKTRACE", "0");
         command
     }
 
@@ -75,7 +88,12 @@ impl Scratch {
     /// The only number that a query gives.
     pub fn number(&self, sql: &str) -> i64 {
         let ended = self.run(&["query", sql, "--csv"]).expect(0);
-        ended.out.lines().nth(1).and_then(|line| line.parse().ok()).unwrap_or_else(|| panic!("{sql}: {ended:?}"))
+        ended
+            .out
+            .lines()
+            .nth(1)
+            .and_then(|line| line.parse().ok())
+            .unwrap_or_else(|| panic!("{sql}: {ended:?}"))
     }
 }
 
@@ -83,7 +101,11 @@ impl Ended {
     /// From what a finished process left.
     pub fn of(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
-        let ended = Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
+        let ended = Self {
+            code: output.status.code(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        };
         assert!(!ended.err.contains("this is a bug"), "{ended:?}");
         ended
     }
@@ -91,7 +113,13 @@ impl Ended {
     /// The same, when the exit code is this one.
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout:\n{}\nstderr:\n{}",
+            self.out,
+            self.err
+        );
         self
     }
 
@@ -100,7 +128,11 @@ impl Ended {
     pub fn says(self, words: &[&str]) -> Self {
         for word in words {
             let said = self.out.contains(word) || self.err.contains(word);
-            assert!(said, "`{word}` is not said\nstdout:\n{}\nstderr:\n{}", self.out, self.err);
+            assert!(
+                said,
+                "`{word}` is not said\nstdout:\n{}\nstderr:\n{}",
+                self.out, self.err
+            );
         }
         self
     }

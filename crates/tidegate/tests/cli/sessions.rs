@@ -19,13 +19,19 @@ fn every_session_goes_as_written() {
     for entry in std::fs::read_dir(&projects).unwrap() {
         let folder = entry.unwrap().path();
         let file = folder.join("session.txt");
-        let Ok(wanted) = std::fs::read_to_string(&file) else { continue };
+        let Ok(wanted) = std::fs::read_to_string(&file) else {
+            continue;
+        };
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         let seen = replay(&name, &wanted);
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&file, &seen).unwrap();
         } else if seen != wanted {
-            failed.push(format!("{}: run with UPDATE=1 to accept\n{}", file.display(), differences(&wanted, &seen)));
+            failed.push(format!(
+                "{}: run with UPDATE=1 to accept\n{}",
+                file.display(),
+                differences(&wanted, &seen)
+            ));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
@@ -39,9 +45,15 @@ fn replay(name: &str, session: &str) -> String {
         if let Some(comment) = line.strip_prefix('#') {
             seen += &format!("#{comment}\n");
         }
-        let Some(typed) = line.strip_prefix("$ ") else { continue };
+        let Some(typed) = line.strip_prefix("$ ") else {
+            continue;
+        };
         let binary = Path::new(env!("CARGO_BIN_EXE_tidegate")).parent().unwrap();
-        let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
+        let path = format!(
+            "{}:{}",
+            binary.display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
         let output = Command::new("sh")
             .args(["-c", &format!("exec 2>&1\n{typed}")])
             .current_dir(scratch.path())
@@ -69,10 +81,16 @@ fn plain(text: &str, folder: &Path) -> String {
     static RULES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         let rule = |pattern, with| (Regex::new(pattern).unwrap(), with);
         vec![
-            rule(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?( UTC)?\b", "MOMENT"),
+            rule(
+                r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?( UTC)?\b",
+                "MOMENT",
+            ),
             rule(r"\b\d+(\.\d+)? (ms|s|min \d+ s|h \d+ min)\b", "TIME"),
             rule(r"\b[\d.]+[kMG]? rows/s", "RATE rows/s"),
-            rule(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "RUN"),
+            rule(
+                r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
+                "RUN",
+            ),
             rule(r"\b(run|runs) [0-9a-f]{8}\b", "$1 RUN"),
             rule(r"(?m)^[0-9a-f]{8} ", "RUN "),
             rule(r" {2,}", "  "),
@@ -80,7 +98,10 @@ fn plain(text: &str, folder: &Path) -> String {
             rule(r"(?m) +$", ""),
         ]
     });
-    let mut text = text.replace(&folder.canonicalize().unwrap().display().to_string(), "FOLDER");
+    let mut text = text.replace(
+        &folder.canonicalize().unwrap().display().to_string(),
+        "FOLDER",
+    );
     text = text.replace(&folder.display().to_string(), "FOLDER");
     for (pattern, with) in RULES.iter() {
         text = pattern.replace_all(&text, *with).into_owned();
@@ -93,9 +114,22 @@ fn plain(text: &str, folder: &Path) -> String {
 
 /// The lines from the first that differs on.
 fn differences(wanted: &str, seen: &str) -> String {
-    let same = wanted.lines().zip(seen.lines()).take_while(|(one, other)| one == other).count();
+    let same = wanted
+        .lines()
+        .zip(seen.lines())
+        .take_while(|(one, other)| one == other)
+        .count();
     let from = |text: &str, mark: char| -> String {
-        text.lines().skip(same.saturating_sub(2)).take(14).map(|line| format!("{mark} {line}\n")).collect()
+        text.lines()
+            .skip(same.saturating_sub(2))
+            .take(14)
+            .map(|line| format!("{mark} {line}\n"))
+            .collect()
     };
-    format!("line {}:\n{}{}", same + 1, from(wanted, '-'), from(seen, '+'))
+    format!(
+        "line {}:\n{}{}",
+        same + 1,
+        from(wanted, '-'),
+        from(seen, '+')
+    )
 }

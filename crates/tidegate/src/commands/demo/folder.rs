@@ -34,11 +34,22 @@ pub fn prepare(root: &Path) -> Result<(), Failure> {
     };
     let mut found = Vec::new();
     walk(root, root, &mut found)?;
-    for inside in found.iter().filter(|inside| inside.as_path() != Path::new(MARK)) {
+    for inside in found
+        .iter()
+        .filter(|inside| inside.as_path() != Path::new(MARK))
+    {
         match marked.get(&key(inside)) {
-            None => return Err(foreign(format!("holds {}, which no demo made", inside.display()))),
+            None => {
+                return Err(foreign(format!(
+                    "holds {}, which no demo made",
+                    inside.display()
+                )));
+            }
             Some(hash) if *hash != hash_of(&root.join(inside))? => {
-                return Err(foreign(format!("holds {}, which was changed after the demo", inside.display())));
+                return Err(foreign(format!(
+                    "holds {}, which was changed after the demo",
+                    inside.display()
+                )));
             }
             Some(_) => {}
         }
@@ -49,7 +60,9 @@ pub fn prepare(root: &Path) -> Result<(), Failure> {
     }
     let own = root.join(OWN);
     match std::fs::remove_dir_all(&own) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(Failure::file("removing", &own, source)),
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::file("removing", &own, source))
+        }
         _ => Ok(()),
     }
 }
@@ -78,7 +91,8 @@ fn is_empty(root: &Path) -> Result<bool, Failure> {
     if !root.is_dir() {
         return Ok(false);
     }
-    let mut entries = std::fs::read_dir(root).map_err(|source| Failure::file("looking into", root, source))?;
+    let mut entries =
+        std::fs::read_dir(root).map_err(|source| Failure::file("looking into", root, source))?;
     Ok(entries.next().is_none())
 }
 
@@ -115,7 +129,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         prepare(root).unwrap();
-        let write = |inside: &str, text: &str| examples::write_file(&root.join(inside), text.as_bytes()).unwrap();
+        let write = |inside: &str, text: &str| {
+            examples::write_file(&root.join(inside), text.as_bytes()).unwrap()
+        };
         let anew = || {
             write("tables/a.sql", "a");
             mark(root, &[PathBuf::from("tables/a.sql")]).unwrap();
@@ -127,18 +143,41 @@ mod tests {
 
         anew();
         write("mine.txt", "dear to me");
-        assert!(prepare(root).unwrap_err().to_string().contains("mine.txt, which no demo made"));
+        assert!(
+            prepare(root)
+                .unwrap_err()
+                .to_string()
+                .contains("mine.txt, which no demo made")
+        );
         std::fs::remove_file(root.join("mine.txt")).unwrap();
         write("tables/a.sql", "changed");
-        assert!(prepare(root).unwrap_err().to_string().contains("changed after the demo"));
-        assert_eq!(std::fs::read_to_string(root.join("tables/a.sql")).unwrap(), "changed");
+        assert!(
+            prepare(root)
+                .unwrap_err()
+                .to_string()
+                .contains("changed after the demo")
+        );
+        assert_eq!(
+            std::fs::read_to_string(root.join("tables/a.sql")).unwrap(),
+            "changed"
+        );
     }
 
     #[test]
     fn a_foreign_folder_is_refused() {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("thesis.tex"), "years").unwrap();
-        assert!(prepare(root.path()).unwrap_err().to_string().contains("no demo made it"));
-        assert!(prepare(&root.path().join("thesis.tex")).unwrap_err().to_string().contains("is a file"));
+        assert!(
+            prepare(root.path())
+                .unwrap_err()
+                .to_string()
+                .contains("no demo made it")
+        );
+        assert!(
+            prepare(&root.path().join("thesis.tex"))
+                .unwrap_err()
+                .to_string()
+                .contains("is a file")
+        );
     }
 }

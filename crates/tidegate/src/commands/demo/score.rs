@@ -33,7 +33,9 @@ pub struct Score {
 impl Score {
     /// Whether every bad row was found, and no good one lost.
     pub fn is_perfect(&self) -> bool {
-        self.wrongly_held == 0 && self.astray == 0 && self.kinds.values().all(|(bad, found)| bad == found)
+        self.wrongly_held == 0
+            && self.astray == 0
+            && self.kinds.values().all(|(bad, found)| bad == found)
     }
 
     /// The score for the terminal.
@@ -45,13 +47,28 @@ impl Score {
             Heading::right("missed"),
         ]);
         let line = |kind: &str, bad: u64, found: u64| {
-            vec![kind.to_owned(), number::count(bad), number::count(found), number::count(bad - found)]
+            vec![
+                kind.to_owned(),
+                number::count(bad),
+                number::count(found),
+                number::count(bad - found),
+            ]
         };
-        grid.rows.extend(self.kinds.iter().map(|(kind, (bad, found))| line(kind, *bad, *found)));
-        let (bad, found) = self.kinds.values().fold((0, 0), |sum, kind| (sum.0 + kind.0, sum.1 + kind.1));
+        grid.rows.extend(
+            self.kinds
+                .iter()
+                .map(|(kind, (bad, found))| line(kind, *bad, *found)),
+        );
+        let (bad, found) = self
+            .kinds
+            .values()
+            .fold((0, 0), |sum, kind| (sum.0 + kind.0, sum.1 + kind.1));
         grid.rows.push(line("all", bad, found));
         let verdict = if self.is_perfect() {
-            screen.paint(style::GOOD, "every bad row was found, and no good row was lost")
+            screen.paint(
+                style::GOOD,
+                "every bad row was found, and no good row was lost",
+            )
         } else {
             let missed = bad - found;
             let text = format!(
@@ -85,7 +102,9 @@ fn compare(truth: &str, held: &HashSet<Option<u64>>, good: u64, rows: u64) -> Sc
     let mut found_all = 0;
     for line in truth.lines().skip(1) {
         let mut fields = line.split(',');
-        let (Some(row), Some(kind)) = (fields.next(), fields.next()) else { continue };
+        let (Some(row), Some(kind)) = (fields.next(), fields.next()) else {
+            continue;
+        };
         let found = row.parse().is_ok_and(|row: u64| held.contains(&Some(row)));
         let entry = score.kinds.entry(kind.to_owned()).or_default();
         entry.0 += 1;
@@ -99,10 +118,19 @@ fn compare(truth: &str, held: &HashSet<Option<u64>>, good: u64, rows: u64) -> Sc
 
 /// The numbers of the rows at the places of a batch; none for a place that no row has.
 fn places(batch: &RecordBatch, made: &Made, held: &mut HashSet<Option<u64>>) {
-    let files: HashMap<&str, u64> = made.files.iter().zip(0..).filter_map(|(path, n)| Some((name(path)?, n))).collect();
+    let files: HashMap<&str, u64> = made
+        .files
+        .iter()
+        .zip(0..)
+        .filter_map(|(path, n)| Some((name(path)?, n)))
+        .collect();
     let texts = arrow::compute::cast(batch.column(0), &arrow::datatypes::DataType::Utf8);
-    let (Ok(texts), Some(lines)) = (texts, batch.column(1).as_primitive_opt::<Int64Type>()) else { return };
-    let Some(texts) = texts.as_string_opt::<i32>() else { return };
+    let (Ok(texts), Some(lines)) = (texts, batch.column(1).as_primitive_opt::<Int64Type>()) else {
+        return;
+    };
+    let Some(texts) = texts.as_string_opt::<i32>() else {
+        return;
+    };
     for row in 0..batch.num_rows() {
         let file = name(Path::new(texts.value(row))).and_then(|name| files.get(name));
         let behind_header = u64::try_from(lines.value(row) - 1).ok();
@@ -119,8 +147,12 @@ fn name(path: &Path) -> Option<&str> {
 
 fn count(batch: &RecordBatch) -> u64 {
     let column = batch.column(0).as_primitive_opt::<Int64Type>();
-    let first = column.filter(|column| !column.is_empty()).map(|column| column.value(0));
-    first.and_then(|count| u64::try_from(count).ok()).unwrap_or(0)
+    let first = column
+        .filter(|column| !column.is_empty())
+        .map(|column| column.value(0));
+    first
+        .and_then(|count| u64::try_from(count).ok())
+        .unwrap_or(0)
 }
 
 #[cfg(test)]

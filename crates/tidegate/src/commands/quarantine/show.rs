@@ -36,7 +36,15 @@ pub fn run(arguments: &QuarantineShow, context: &Context) -> Result<Exit, Failur
         let screen = context.screen();
         let mut out = screen.out();
         if held.is_empty() {
-            writeln!(out, "no rows{}", if arguments.filter.is_some() { " fit" } else { " in quarantine" })?;
+            writeln!(
+                out,
+                "no rows{}",
+                if arguments.filter.is_some() {
+                    " fit"
+                } else {
+                    " in quarantine"
+                }
+            )?;
         }
         for row in &held {
             out.write_all(draw(row, &workspace.project().root, screen).as_bytes())?;
@@ -72,8 +80,15 @@ struct Reason {
 }
 
 fn select(columns: &str, arguments: &QuarantineShow, tail: &str) -> String {
-    let condition = arguments.filter.as_ref().map(|filter| format!(" WHERE ({filter})")).unwrap_or_default();
-    format!("SELECT {columns} FROM {}{condition} ORDER BY source, line{tail}", quarantine_of(&arguments.table))
+    let condition = arguments
+        .filter
+        .as_ref()
+        .map(|filter| format!(" WHERE ({filter})"))
+        .unwrap_or_default();
+    format!(
+        "SELECT {columns} FROM {}{condition} ORDER BY source, line{tail}",
+        quarantine_of(&arguments.table)
+    )
 }
 
 /// `payments` → `payments__quarantine`, also of a qualified or back-ticked name.
@@ -96,7 +111,11 @@ pub async fn held(
     arguments: &QuarantineShow,
     limit: u64,
 ) -> Result<(Vec<Held>, bool), Failure> {
-    let tail = if limit == 0 { String::new() } else { format!(" LIMIT {}", limit + 1) };
+    let tail = if limit == 0 {
+        String::new()
+    } else {
+        format!(" LIMIT {}", limit + 1)
+    };
     let sql = select("source, line, raw, state, note, reasons", arguments, &tail);
     let mut held = parse(&query::rows(workspace, &sql).await?)?;
     let more = limit > 0 && held.len() as u64 > limit;
@@ -118,9 +137,15 @@ fn parse(batches: &[RecordBatch]) -> Result<Vec<Held>, Failure> {
 
 /// A row with its place, its text and its reasons.
 pub fn draw(row: &Held, root: &Path, screen: &Screen) -> String {
-    let width = screen.width().unwrap_or(usize::MAX).saturating_sub(4).max(20);
+    let width = screen
+        .width()
+        .unwrap_or(usize::MAX)
+        .saturating_sub(4)
+        .max(20);
     let source = one_line(inside(row.source.as_deref().unwrap_or("?"), root));
-    let place = row.line.map_or_else(|| source.clone(), |line| format!("{source}:{line}"));
+    let place = row
+        .line
+        .map_or_else(|| source.clone(), |line| format!("{source}:{line}"));
     let state = match row.state.as_deref() {
         Some("held") | None => String::new(),
         Some(state) => format!("  ({state})"),
@@ -141,7 +166,9 @@ pub fn draw(row: &Held, root: &Path, screen: &Screen) -> String {
 /// The path inside the project, where it is there.
 fn inside<'s>(source: &'s str, root: &Path) -> &'s str {
     let root = std::path::absolute(root).ok();
-    let inside = root.and_then(|root| Path::new(source).strip_prefix(root).ok()).and_then(Path::to_str);
+    let inside = root
+        .and_then(|root| Path::new(source).strip_prefix(root).ok())
+        .and_then(Path::to_str);
     inside.unwrap_or(source)
 }
 
@@ -156,7 +183,11 @@ fn draw_reason(reason: &Reason, screen: &Screen) -> String {
         (Some(column), _) if !message.contains(column.as_str()) => line += &format!(" {column}"),
         _ => {}
     }
-    if message.is_empty() { line } else { format!("{line}: {message}") }
+    if message.is_empty() {
+        line
+    } else {
+        format!("{line}: {message}")
+    }
 }
 
 #[cfg(test)]
@@ -181,8 +212,14 @@ mod tests {
 
     #[test]
     fn quarantine_tables_have_their_tables_name() {
-        assert_eq!(quarantine_of("sales.payments"), "sales.payments__quarantine");
+        assert_eq!(
+            quarantine_of("sales.payments"),
+            "sales.payments__quarantine"
+        );
         assert_eq!(quarantine_of("`a b`"), "`a b__quarantine`");
-        assert_eq!(quarantine_of("payments__quarantine"), "payments__quarantine");
+        assert_eq!(
+            quarantine_of("payments__quarantine"),
+            "payments__quarantine"
+        );
     }
 }

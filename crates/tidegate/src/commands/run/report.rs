@@ -9,6 +9,9 @@ use crate::terminal::{Screen, number, style};
 
 use super::quarantines;
 
+/// Below this many rows a rate says more about start-up than about the run.
+const RATE_ROWS_MIN: u64 = 10_000;
+
 /// The whole report as text.
 pub fn draw(report: &UpdateReport, screen: &Screen) -> String {
     let mut text = String::new();
@@ -31,16 +34,39 @@ fn headline(report: &UpdateReport, screen: &Screen) -> String {
         UpdateStatus::Failed => (style::ERROR, "failed"),
         UpdateStatus::Cancelled => (style::WARNING, "was interrupted"),
     };
-    let mut line = format!("run {} {} in {}", short(&report.run), screen.paint(style, word), number::seconds(report.seconds));
-    let rows: u64 = report.tables.iter().filter(|table| table.files > 0).map(|table| table.rows_in).sum();
+    let mut line = format!(
+        "run {} {} in {}",
+        short(&report.run),
+        screen.paint(style, word),
+        number::seconds(report.seconds)
+    );
+    let rows: u64 = report
+        .tables
+        .iter()
+        .filter(|table| table.files > 0)
+        .map(|table| table.rows_in)
+        .sum();
     let bytes: u64 = report.tables.iter().map(|table| table.bytes).sum();
     let files: u64 = report.tables.iter().map(|table| table.files).sum();
     if files > 0 {
-        let _ = write!(line, ": {}, {}", number::counted(files, "file"), number::bytes(bytes));
-        if report.seconds >= 0.2 {
-            let _ = write!(line, ", {} rows/s", number::rate(rows as f64 / report.seconds));
+        let _ = write!(
+            line,
+            ": {}, {}",
+            number::counted(files, "file"),
+            number::bytes(bytes)
+        );
+        if rows >= RATE_ROWS_MIN {
+            let _ = write!(
+                line,
+                ", {} rows/s",
+                number::rate(rows as f64 / report.seconds)
+            );
         }
-    } else if report.tables.iter().all(|table| matches!(table.outcome, Outcome::Skipped | Outcome::Defined)) {
+    } else if report
+        .tables
+        .iter()
+        .all(|table| matches!(table.outcome, Outcome::Skipped | Outcome::Defined))
+    {
         line += ": nothing new";
     }
     line
@@ -70,14 +96,30 @@ fn tables(report: &UpdateReport) -> Grid {
 
 fn table_row(table: &TableReport) -> Vec<String> {
     let (moved, word) = match &table.outcome {
-        Outcome::Refreshed => (true, table.version.map(|version| format!("version {version}")).unwrap_or_default()),
+        Outcome::Refreshed => (
+            true,
+            table
+                .version
+                .map(|version| format!("version {version}"))
+                .unwrap_or_default(),
+        ),
         Outcome::Skipped => (false, "nothing new".to_owned()),
         Outcome::Defined => (false, table.kind.to_owned()),
         Outcome::Failed { .. } => (false, "failed".to_owned()),
         Outcome::Blocked { by } => (false, format!("left as it was: {by} failed")),
     };
-    let count = |number: u64| if moved || number > 0 { number::count(number) } else { String::new() };
-    let time = if moved { number::seconds(table.seconds) } else { String::new() };
+    let count = |number: u64| {
+        if moved || number > 0 {
+            number::count(number)
+        } else {
+            String::new()
+        }
+    };
+    let time = if moved {
+        number::seconds(table.seconds)
+    } else {
+        String::new()
+    };
     vec![
         one_line(&table.table),
         count(table.rows_in),
@@ -118,7 +160,13 @@ fn failures(report: &UpdateReport, screen: &Screen) -> String {
     let mut text = String::new();
     for table in &report.tables {
         if let Outcome::Failed { error } = &table.outcome {
-            let _ = write!(text, "\n{}: {}: {}\n", screen.paint(style::ERROR, "error"), table.table, error.trim_end());
+            let _ = write!(
+                text,
+                "\n{}: {}: {}\n",
+                screen.paint(style::ERROR, "error"),
+                table.table,
+                error.trim_end()
+            );
         }
     }
     text
@@ -135,7 +183,12 @@ fn notes(report: &UpdateReport, screen: &Screen) -> String {
                 Some(alert) => ("alert", alert),
                 None => ("note", note.as_str()),
             };
-            let _ = writeln!(text, "{}: {}: {note}", screen.paint(style::WARNING, word), table.table);
+            let _ = writeln!(
+                text,
+                "{}: {}: {note}",
+                screen.paint(style::WARNING, word),
+                table.table
+            );
         }
     }
     text
@@ -143,7 +196,9 @@ fn notes(report: &UpdateReport, screen: &Screen) -> String {
 
 /// Where to look next: the commands, ready to be typed.
 fn next(report: &UpdateReport, screen: &Screen) -> String {
-    let mut steps: Vec<String> = quarantines(report).map(|table| format!("tidegate quarantine show {table}")).collect();
+    let mut steps: Vec<String> = quarantines(report)
+        .map(|table| format!("tidegate quarantine show {table}"))
+        .collect();
     if report.status == UpdateStatus::Failed {
         steps.push(format!("tidegate runs {}", short(&report.run)));
     }
@@ -166,7 +221,12 @@ mod tests {
         let mut payments = TableReport::new("payments", "streaming table");
         payments.outcome = Outcome::Refreshed;
         payments.version = Some(1);
-        (payments.rows_in, payments.good, payments.quarantined, payments.dropped) = (100_000, 98_500, 1_490, 10);
+        (
+            payments.rows_in,
+            payments.good,
+            payments.quarantined,
+            payments.dropped,
+        ) = (100_000, 98_500, 1_490, 10);
         (payments.files, payments.bytes, payments.seconds) = (4, 11_000_000, 1.25);
         payments.reasons.push(ReasonCount {
             constraint: "type".to_owned(),
@@ -175,16 +235,27 @@ mod tests {
             rows: 190,
             passed: 98_310,
         });
-        payments.notes.push("the column `note` is in no file".to_owned());
+        payments
+            .notes
+            .push("the column `note` is in no file".to_owned());
         let mut daily = TableReport::new("daily", "materialized view");
-        daily.outcome = Outcome::Failed { error: "the disk is full".to_owned() };
+        daily.outcome = Outcome::Failed {
+            error: "the disk is full".to_owned(),
+        };
         let mut weekly = TableReport::new("weekly", "materialized view");
-        weekly.outcome = Outcome::Blocked { by: "daily".to_owned() };
+        weekly.outcome = Outcome::Blocked {
+            by: "daily".to_owned(),
+        };
         UpdateReport {
             run: "0199-aaaa-7d1c9a02".to_owned(),
             status: UpdateStatus::Failed,
             seconds: 1.5,
-            tables: vec![payments, daily, weekly, TableReport::new("idle", "streaming table")],
+            tables: vec![
+                payments,
+                daily,
+                weekly,
+                TableReport::new("idle", "streaming table"),
+            ],
         }
     }
 

@@ -31,19 +31,38 @@ impl Input {
         if let Some(command) = trimmed.strip_prefix('\\') {
             return Self::command(command.trim_end_matches(';').trim());
         }
-        if matches!(trimmed.trim_end_matches(';').trim().to_ascii_lowercase().as_str(), "exit" | "quit") {
+        if matches!(
+            trimmed
+                .trim_end_matches(';')
+                .trim()
+                .to_ascii_lowercase()
+                .as_str(),
+            "exit" | "quit"
+        ) {
             return Self::Leave;
         }
         let (statements, rest) = split(trimmed);
         let all = statements.into_iter().chain([rest]);
-        let statements: Vec<String> = all.map(str::trim).filter(|one| !is_blank(one)).map(str::to_owned).collect();
-        if statements.is_empty() { Self::Nothing } else { Self::Statements(statements) }
+        let statements: Vec<String> = all
+            .map(str::trim)
+            .filter(|one| !is_blank(one))
+            .map(str::to_owned)
+            .collect();
+        if statements.is_empty() {
+            Self::Nothing
+        } else {
+            Self::Statements(statements)
+        }
     }
 
     fn command(command: &str) -> Self {
-        let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let (word, rest) = command
+            .split_once(char::is_whitespace)
+            .unwrap_or((command, ""));
         match word {
-            "d" | "dt" => Self::Describe(Some(rest.trim().to_owned()).filter(|table| !table.is_empty())),
+            "d" | "dt" => {
+                Self::Describe(Some(rest.trim().to_owned()).filter(|table| !table.is_empty()))
+            }
             "timing" => Self::Timing,
             "x" => Self::Expanded,
             "?" | "h" | "help" => Self::Help,
@@ -56,7 +75,8 @@ impl Input {
 /// Whether the editor should take the input as it is, rather than ask for another line.
 pub fn is_complete(text: &str) -> bool {
     let trimmed = text.trim();
-    if trimmed.starts_with('\\') || matches!(trimmed.to_ascii_lowercase().as_str(), "exit" | "quit") {
+    if trimmed.starts_with('\\') || matches!(trimmed.to_ascii_lowercase().as_str(), "exit" | "quit")
+    {
         return true;
     }
     is_blank(split(trimmed).1)
@@ -86,7 +106,9 @@ fn split(text: &str) -> (Vec<&str>, &str) {
 /// The position behind the next `end`, or that of the end of the text.
 fn after(bytes: &[u8], from: usize, end: &[u8]) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
-    rest.windows(end.len()).position(|window| window == end).map_or(bytes.len(), |place| from + place + end.len())
+    rest.windows(end.len())
+        .position(|window| window == end)
+        .map_or(bytes.len(), |place| from + place + end.len())
 }
 
 /// Nothing but blanks and comments. An open comment or string is not blank: it goes on.
@@ -123,9 +145,18 @@ mod tests {
 
     #[test]
     fn a_semicolon_inside_text_does_not_end_a_statement() {
-        assert_eq!(statements("SELECT ';' ; SELECT 2;"), ["SELECT ';'", "SELECT 2"]);
-        assert_eq!(statements("SELECT `a;b` -- c;\nFROM t;"), ["SELECT `a;b` -- c;\nFROM t"]);
-        assert_eq!(statements("SELECT 'it''s; fine' /* ; */;"), ["SELECT 'it''s; fine' /* ; */"]);
+        assert_eq!(
+            statements("SELECT ';' ; SELECT 2;"),
+            ["SELECT ';'", "SELECT 2"]
+        );
+        assert_eq!(
+            statements("SELECT `a;b` -- c;\nFROM t;"),
+            ["SELECT `a;b` -- c;\nFROM t"]
+        );
+        assert_eq!(
+            statements("SELECT 'it''s; fine' /* ; */;"),
+            ["SELECT 'it''s; fine' /* ; */"]
+        );
         assert_eq!(statements("SELECT 'é;ü'"), ["SELECT 'é;ü'"]);
     }
 
@@ -137,16 +168,27 @@ mod tests {
         assert!(!is_complete("/* open"));
         assert!(is_complete("SELECT\n1;"));
         assert!(is_complete("SELECT 1; -- done"));
-        assert!(is_complete("") && is_complete("-- nothing") && is_complete("\\d") && is_complete("exit"));
+        assert!(
+            is_complete("")
+                && is_complete("-- nothing")
+                && is_complete("\\d")
+                && is_complete("exit")
+        );
     }
 
     #[test]
     fn commands_are_understood() {
-        assert_eq!(Input::read("\\d payments;"), Input::Describe(Some("payments".to_owned())));
+        assert_eq!(
+            Input::read("\\d payments;"),
+            Input::Describe(Some("payments".to_owned()))
+        );
         assert_eq!(Input::read("\\d"), Input::Describe(None));
         assert_eq!(Input::read("\\q"), Input::Leave);
         assert_eq!(Input::read("quit;"), Input::Leave);
-        assert_eq!(Input::read("\\nonsense"), Input::Unknown("nonsense".to_owned()));
+        assert_eq!(
+            Input::read("\\nonsense"),
+            Input::Unknown("nonsense".to_owned())
+        );
         assert_eq!(Input::read(" ;; -- nothing"), Input::Nothing);
     }
 }
