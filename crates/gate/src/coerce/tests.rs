@@ -871,3 +871,221 @@ fn a_number_is_never_changed_on_its_way_into_a_decimal() {
         assert_eq!(found, expected, "{text}");
     }
 }
+
+/// Converts a typed column; each value as text, or why there is none.
+fn convert(column: ArrayRef, data_type: &DataType, pairs: &[(&str, &str)]) -> Vec<String> {
+    let coerced = coerce_column(&column, data_type, &options(pairs)).unwrap();
+    assert_eq!(coerced.array.data_type(), data_type);
+    (0..column.len())
+        .map(|row| {
+            let failed = coerced
+                .failures
+                .iter()
+                .find(|failure| failure.row as usize == row);
+            match failed {
+                Some(failure) => {
+                    assert!(coerced.array.is_null(row));
+                    let value = array_value_to_string(&column, row).unwrap();
+                    failure.problem.message(&value, data_type)
+                }
+                None if coerced.array.is_null(row) => "NULL".into(),
+                None => array_value_to_string(&coerced.array, row).unwrap(),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn typed_numbers_keep_their_value_or_fail() {
+    use arrow::array::{BooleanArray, Decimal128Array, Float64Array, Int64Array, UInt64Array};
+    let longs = || -> ArrayRef {
+        Arc::new(Int64Array::from(vec![
+            Some(5),
+            None,
+            Some(1 << 40),
+            Some((1 << 53) + 1),
+        ]))
+    };
+    let found = convert(longs(), &DataType::Int32, &[]);
+    assert_eq!(found[..2], ["5", "NULL"]);
+    assert_eq!(
+        found[2],
+        "'1099511627776' is not a valid INT: out of the type's range"
+    );
+    assert_eq!(
+        convert(longs(), &DataType::Float64, &[])[3],
+        "'9007199254740993' is not a valid DOUBLE: the BIGINT would be changed"
+    );
+    assert_eq!(
+        convert(longs(), &DataType::Decimal128(5, 2), &[])[..2],
+        ["5.00", "NULL"]
+    );
+    assert_eq!(
+        convert(longs(), &DataType::Utf8View, &[])[2],
+        "1099511627776"
+    );
+    assert_eq!(
+        convert(longs(), &timestamp(), &[])[0],
+        "'5' is not a valid TIMESTAMP: BIGINT has no lossless way to TIMESTAMP"
+    );
+    assert_eq!(
+        convert(longs(), &timestamp(), &[("epoch", "seconds")])[0],
+        "1970-01-01T00:00:05Z"
+    );
+    assert_eq!(
+        convert(longs(), &DataType::new_list(DataType::Int64, true), &[])[0],
+        "'5' is not a valid ARRAY<BIGINT>: BIGINT has no lossless way to ARRAY<BIGINT>"
+    );
+    let unsigned: ArrayRef = Arc::new(UInt64Array::from(vec![7, u64::MAX]));
+    assert_eq!(convert(unsigned, &DataType::Int64, &[])[0], "7");
+    let cents: ArrayRef = Arc::new(
+        Decimal128Array::from(vec![1250, 1255])
+            .with_precision_and_scale(10, 2)
+            .unwrap(),
+    );
+    let found = convert(Arc::clone(&cents), &DataType::Decimal128(10, 1), &[]);
+    assert_eq!(
+        found,
+        [
+            "12.5",
+            "'12.55' is not a valid DECIMAL(10,1): the DECIMAL(10,2) would be changed"
+        ]
+    );
+    assert_eq!(
+        convert(cents, &DataType::Int64, &[])[0],
+        "'12.50' is not a valid BIGINT: the DECIMAL(10,2) would be changed"
+    );
+    let doubles = || -> ArrayRef { Arc::new(Float64Array::from(vec![0.1, 1e300, f64::NAN, 3.0])) };
+    assert_eq!(convert(doubles(), &DataType::Float32, &[])[0], "0.1");
+    assert!(convert(doubles(), &DataType::Float32, &[])[1].ends_with("out of the type's range"));
+    assert_eq!(convert(doubles(), &DataType::Float32, &[])[2], "NaN");
+    assert_eq!(
+        convert(doubles(), &DataType::Decimal128(20, 18), &[])[0],
+        "0.100000000000000000"
+    );
+    assert!(convert(doubles(), &DataType::Decimal128(20, 18), &[])[2].ends_with("not a number"));
+    assert_eq!(convert(doubles(), &DataType::Int64, &[])[3], "3");
+    let flags: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+    assert_eq!(convert(flags, &DataType::Int64, &[]), ["1"]);
+    let counts: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    assert_eq!(convert(counts, &DataType::Boolean, &[])[0], "true");
+}
+
+#[test]
+fn typed_times_and_texts() {
+    use arrow::array::{
+        BinaryArray, Date32Array, DictionaryArray, NullArray, StringArray,
+        TimestampMicrosecondArray,
+    };
+    let local: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![0, 1_500_000]));
+    assert_eq!(
+        convert(
+            Arc::clone(&local),
+            &timestamp(),
+            &[("timeZone", "Europe/Berlin")]
+        )[0],
+        "1969-12-31T23:00:00Z"
+    );
+    let skipped: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_711_852_200_000_000]));
+    let found = convert(skipped, &timestamp(), &[("timeZone", "Europe/Berlin")]);
+    assert!(
+        found[0].ends_with("when its clocks went forward"),
+        "{}",
+        found[0]
+    );
+    let found = convert(local, &DataType::Date32, &[]);
+    assert_eq!(found[0], "1970-01-01");
+    assert!(
+        found[1].ends_with("the TIMESTAMP_NTZ would be changed"),
+        "{}",
+        found[1]
+    );
+    let days: ArrayRef = Arc::new(Date32Array::from(vec![1]));
+    assert_eq!(convert(days, &timestamp(), &[]), ["1970-01-02T00:00:00Z"]);
+    let texts: ArrayRef = Arc::new(StringArray::from(vec![Some("7"), Some("x"), None]));
+    assert_eq!(convert(texts, &DataType::Int64, &[])[..1], ["7"]);
+    let dictionary: DictionaryArray<arrow::datatypes::Int8Type> =
+        vec!["1.50", "1.50", "no"].into_iter().collect();
+    let found = convert(Arc::new(dictionary), &DataType::Decimal128(5, 2), &[]);
+    assert_eq!(found[..2], ["1.50", "1.50"]);
+    assert!(found[2].ends_with("not a number"));
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"ok", b"\xff"]));
+    let found = convert(Arc::clone(&bytes), &DataType::Utf8View, &[]);
+    assert_eq!(found[0], "ok");
+    assert_eq!(convert(bytes, &DataType::BinaryView, &[]), ["6f6b", "ff"]);
+    assert_eq!(
+        convert(Arc::new(NullArray::new(2)), &order(), &[]),
+        ["NULL", "NULL"]
+    );
+}
+
+#[test]
+fn typed_nested_values_are_converted_part_by_part() {
+    use arrow::array::{
+        Float64Array, Int32Array, LargeListArray, ListArray, StringArray, StructArray,
+    };
+    use arrow::buffer::OffsetBuffer;
+    let prices: ArrayRef = Arc::new(Float64Array::from(vec![
+        Some(0.5),
+        Some(0.125),
+        None,
+        Some(2.0),
+    ]));
+    let skus: ArrayRef = Arc::new(StringArray::from(vec![
+        Some("a"),
+        Some("b"),
+        Some("c"),
+        None,
+    ]));
+    let lines = StructArray::from(vec![
+        (
+            Arc::new(Field::new("PRICE", DataType::Float64, true)),
+            prices,
+        ),
+        (Arc::new(Field::new("sku", DataType::Utf8, true)), skus),
+    ]);
+    let item = Arc::new(Field::new("item", lines.data_type().clone(), true));
+    let lists = ListArray::new(
+        Arc::clone(&item),
+        OffsetBuffer::from_lengths([1, 0, 2, 1]),
+        Arc::new(lines.clone()),
+        None,
+    );
+    let ids: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3, 4]));
+    let orders: ArrayRef = Arc::new(StructArray::from(vec![
+        (
+            Arc::new(Field::new("id", DataType::Int32, true)),
+            Arc::clone(&ids),
+        ),
+        (
+            Arc::new(Field::new("lines", lists.data_type().clone(), true)),
+            Arc::new(lists) as ArrayRef,
+        ),
+    ]));
+    let expected = [
+        "{id: 1, lines: [{sku: a, price: 0.50}], tags: , note: }",
+        "{id: 2, lines: [], tags: , note: }",
+        "at lines[0].price: '0.125' is not a valid DECIMAL(10,2): digits behind the point would be lost",
+        "at lines[0].sku: STRING is required",
+    ];
+    assert_eq!(convert(Arc::clone(&orders), &order(), &[]), expected);
+    assert_eq!(
+        convert(orders.slice(2, 2), &order(), &[]),
+        expected[2..],
+        "slices keep their offsets"
+    );
+    let large = LargeListArray::new(
+        item,
+        OffsetBuffer::from_lengths([3, 1]),
+        Arc::new(lines),
+        None,
+    );
+    let DataType::Struct(fields) = order() else {
+        panic!()
+    };
+    let found = convert(Arc::new(large), fields[1].data_type(), &[]);
+    assert!(
+        found[0].starts_with("at [1].price") && found[1].starts_with("at [0].sku"),
+        "{found:?}"
+    );
+}

@@ -8,18 +8,19 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, ListArray, MapArray, StringViewBuilder, StructArray,
-    new_null_array,
+    TimestampMicrosecondBuilder, new_null_array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::kernels::cmp::distinct;
 use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options, nullif};
-use arrow::datatypes::{DataType, FieldRef, Fields};
+use arrow::datatypes::{DataType, FieldRef, Fields, TimeUnit, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::options::CoercionOptions;
 use super::problem::{NestedKind, NestedProblem, Problem};
 use super::scalar::Parsed;
 use super::text::ValueFailure;
+use super::zone::Zone;
 use crate::error::Result;
 
 /// Converts a column that is not `Utf8View`.
@@ -49,14 +50,22 @@ pub(super) fn convert(
         (DataType::List(_), DataType::List(item)) => twice(array, |array, failures| {
             lists(array.as_list(), item, options, failures)
         }),
+        (
+            DataType::LargeList(field)
+            | DataType::ListView(field)
+            | DataType::LargeListView(field)
+            | DataType::FixedSizeList(field, _),
+            DataType::List(_),
+        ) => convert(
+            &cast(array, &DataType::List(Arc::clone(field)))?,
+            target,
+            options,
+        ),
         (DataType::Map(_, _), DataType::Map(entries, _)) => twice(array, |array, failures| {
             maps(array.as_map(), entries, options, failures)
         }),
-        (DataType::Timestamp(_, None), DataType::Timestamp(unit, Some(_))) => {
-            // A local time: in the zone of the options.
-            let zone = DataType::Timestamp(*unit, Some(options.time_zone.name().into()));
-            let (zoned, failures) = by_cast(array, &zone)?;
-            Ok((cast(&zoned, target)?, failures))
+        (DataType::Timestamp(_, None), DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
+            instants(array, Arc::clone(zone), options)
         }
         _ => by_cast(array, target),
     }
@@ -97,11 +106,35 @@ fn to_text(array: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(builder.finish()))
 }
 
+/// Local times become instants, in the zone of the options.
+fn instants(array: &ArrayRef, zone: Arc<str>, options: &CoercionOptions) -> Result<Parsed> {
+    let (local, mut failures) = by_cast(array, &DataType::Timestamp(TimeUnit::Microsecond, None))?;
+    let local = local.as_primitive::<TimestampMicrosecondType>();
+    let own = Zone::Named(options.time_zone);
+    let mut instants = TimestampMicrosecondBuilder::with_capacity(local.len());
+    for (row, local) in local.iter().enumerate() {
+        match local.map(|local| own.instant(local)).transpose() {
+            Ok(instant) => instants.append_option(instant),
+            Err(problem) => {
+                instants.append_null();
+                failures.push(ValueFailure {
+                    row: row as u32,
+                    problem,
+                });
+            }
+        }
+    }
+    failures.sort_by_key(|failure| failure.row);
+    Ok((Arc::new(instants.finish().with_timezone(zone)), failures))
+}
+
 /// Whether Arrow's cast means what SQL means; it reads numbers as times of any unit.
 fn has_meaning(source: &DataType, target: &DataType) -> bool {
     let number_and_time = (source.is_numeric() && target.is_temporal())
         || (source.is_temporal() && target.is_numeric());
-    !number_and_time && can_cast_types(source, target)
+    // Arrow makes a list of one of any value, which nobody has asked for.
+    let same_shape = source.is_nested() == target.is_nested();
+    !number_and_time && same_shape && can_cast_types(source, target)
 }
 
 /// Converts by Arrow's cast, and keeps what converts back to itself.
@@ -121,6 +154,8 @@ pub(super) fn by_cast(array: &ArrayRef, target: &DataType) -> Result<Parsed> {
     };
     let converted = cast_with_options(array, target, &safe)?;
     let changed = match target {
+        // Lists of other layouts went another way; what is left has no order to compare by.
+        _ if source.is_nested() => None,
         // Both are the nearest value, as from text; only an overflow is a loss.
         DataType::Float32 if matches!(source, DataType::Float64) => overflowed(array, &converted),
         _ if is_text(source) => None,
@@ -139,7 +174,12 @@ pub(super) fn by_cast(array: &ArrayRef, target: &DataType) -> Result<Parsed> {
                 Problem::OutOfRange
             })
         } else if changed.as_ref().is_some_and(|changed| changed.value(row)) {
-            Some(Problem::NotExact(Box::new(source.clone())))
+            let overflow = matches!((source, target), (DataType::Float64, DataType::Float32));
+            Some(if overflow {
+                Problem::OutOfRange
+            } else {
+                Problem::NotExact(Box::new(source.clone()))
+            })
         } else {
             None
         }
