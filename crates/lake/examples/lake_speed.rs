@@ -43,9 +43,11 @@ fn payments(first: usize) -> Outcome<RecordBatch> {
     let numbers = || (first..first + BATCH_ROWS).map(|n| n as u64);
     // Scrambles a number: good enough to look random to an encoder.
     let scramble = |n: u64| {
-        n.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(31)
-            .wrapping_mul(7)
+        let n = (n ^ (n >> 30))
+            .wrapping_add(0x9e37_79b9_7f4a_7c15)
+            .wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        n ^ (n >> 31)
     };
     let words = |list: &'static [&'static str]| {
         let pick = move |n: u64| list[scramble(n) as usize % list.len()];

@@ -29,7 +29,7 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 const SAMPLE_ROWS: usize = 4096;
 
 /// With more different values than this share of the sample, a dictionary does not pay.
-const DISTINCT_SHARE_MAX: f64 = 0.5;
+const DISTINCT_SHARE_MAX: f64 = 0.8;
 
 /// How data files are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
