@@ -2,7 +2,7 @@
 //!
 //! A dictionary makes columns of few values small and quick, and costs much where nearly every
 //! value is new: each is hashed and stored twice before the encoder gives up. So the first rows of a
-//! file are counted, and such columns start without. Numbers behind docs/decisions/0006.
+//! file are counted, and such columns start without. The numbers: docs/decisions/0006-writing-data-files.md.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
