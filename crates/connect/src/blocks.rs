@@ -184,6 +184,10 @@ impl Blocks {
     }
 }
 
+/// What is said of a row with wrong bytes.
+pub(crate) const NOT_VALID: &str = "bytes that are not valid in the file's encoding; if all of the file is in another one, \
+     say so with the option encoding";
+
 /// The bytes of a text that are not valid UTF-8, as ranges `from..to` in order; `offset` is added to
 /// all. At the speed of memory for a text that is right. With `a_line_once`, only the first of each
 /// line is told: enough where one wrong byte spoils its line anyway.

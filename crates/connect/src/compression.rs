@@ -131,6 +131,10 @@ impl Decompressor {
 
     fn explain(&self, source: io::Error) -> ConnectError {
         let (path, decoded) = (self.path.clone(), self.decoded);
+        let source = match source.downcast::<object_store::Error>() {
+            Ok(source) => return ConnectError::Store { url: path, source },
+            Err(source) => source,
+        };
         let compression = self.compression.name();
         let text = source.to_string();
         match self.compression {

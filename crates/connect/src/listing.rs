@@ -75,14 +75,6 @@ impl FileEntry {
     /// If it does not exist, is no regular file, or cannot be asked about.
     pub fn local(path: &Path) -> Result<Self> {
         let metadata = stat(path)?;
-        if metadata.is_dir() {
-            let path = path.display().to_string();
-            return Err(ConnectError::NotAFile {
-                path,
-                what: "a folder",
-                expected: "a file",
-            });
-        }
         refuse_special(path)?;
         Self::of(path, &metadata, Vec::new())
     }
@@ -341,17 +333,19 @@ fn nearest(path: &Path) -> Option<String> {
         .map(|(_, other)| folder.join(other).display().to_string())
 }
 
-/// Refuses what would block or has no end: pipes, sockets, devices.
+/// Refuses folders, and what would block or has no end: pipes, sockets, devices.
 pub(crate) fn refuse_special(path: &Path) -> Result<()> {
     let metadata = stat(path)?;
-    if metadata.is_file() || metadata.is_dir() {
+    if metadata.is_file() {
         return Ok(());
     }
     #[cfg(unix)]
     let what = {
         use std::os::unix::fs::FileTypeExt;
         let kind = metadata.file_type();
-        if kind.is_fifo() {
+        if kind.is_dir() {
+            "a folder"
+        } else if kind.is_fifo() {
             "a pipe"
         } else if kind.is_socket() {
             "a socket"
@@ -458,7 +452,7 @@ async fn list_remote(
     wanted: &Filter,
 ) -> Result<Found> {
     let (store, path) = options.stores.open(url, &options.store)?;
-    let bucket = &url[..Position::BeforePath];
+    let bucket = &bucket_of(url, &path);
     let fail = |source| ConnectError::Store {
         url: written.to_owned(),
         source,
@@ -520,6 +514,22 @@ async fn objects_below(
     prefix: &ObjectPath,
 ) -> object_store::Result<Vec<ObjectMeta>> {
     store.list(Some(prefix)).try_collect().await
+}
+
+/// The URL without the path in its store: `s3://bucket`, or for stores behind https also the
+/// bucket that is part of the path.
+fn bucket_of(url: &Url, path: &ObjectPath) -> String {
+    let written = percent_decoded(url.path());
+    let inside = percent_decoded(path.as_ref());
+    let before = written
+        .trim_end_matches('/')
+        .strip_suffix(&inside)
+        .unwrap_or_default();
+    format!(
+        "{}{}",
+        &url[..Position::BeforePath],
+        before.trim_end_matches('/')
+    )
 }
 
 /// Whether an object matches, or one of the folders above it does.

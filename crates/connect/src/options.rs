@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use arrow::datatypes::DataType;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 use crate::compression::Compression;
@@ -115,8 +116,9 @@ pub struct ReadOptions {
     pub block_bytes: Option<usize>,
     /// How much of a file's head is looked at to find out its format and types, in bytes.
     pub sample_bytes: Option<usize>,
-    /// The columns declared by the option `schema`, as written (`id BIGINT, name STRING`).
-    pub schema: Option<String>,
+    /// The columns and types to take in place of what would be found. Set by whoever understands SQL
+    /// types (the option `schema` is handed back by [`Self::take`]).
+    pub schema: Option<Vec<(String, DataType)>>,
     /// Settings of the object store (`aws_region`, `endpoint`, …), beyond those of the environment.
     pub store: BTreeMap<String, String>,
     /// The object stores in use, shared by all clones of these options.
@@ -515,15 +517,6 @@ pub static OPTIONS: &[OptionSpec] = &[
         "How much of a file's head is looked at to find out its form; 256 KiB.",
         |o, v| {
             o.sample_bytes = Some(byte_size(v)?);
-            Some(())
-        }
-    ),
-    option!(
-        ["schema"],
-        "a column list such as 'id BIGINT, name STRING'",
-        "The columns and their types, in place of what would be found.",
-        |o, v| {
-            o.schema = Some(v.to_owned());
             Some(())
         }
     ),

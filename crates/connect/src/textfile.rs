@@ -44,7 +44,11 @@ impl TextHead {
             }
             (Some(given), _) => given,
             (None, None) => {
-                let found = detect(&head.bytes);
+                let mut found = detect(&head.bytes);
+                if found == Encoding::Utf8 && head.bytes.is_ascii() && !head.complete {
+                    // ASCII says nothing yet; perhaps the middle does.
+                    found = middle_encoding(source)?;
+                }
                 if found != Encoding::Utf8 {
                     notes.push(format!(
                         "not UTF-8; read as {}, which the bytes suggest",
@@ -125,6 +129,17 @@ pub(crate) fn open_text(source: &Source, slice: &Slice, head: &TextHead) -> Resu
         raw
     };
     Ok(TextReader::new(raw, head.encoding))
+}
+
+/// The encoding of a plainly stored file, by its middle.
+fn middle_encoding(source: &Source) -> Result<Encoding> {
+    if source.compression() != Compression::None {
+        return Ok(Encoding::Utf8);
+    }
+    let from = source.size() / 2;
+    let bytes = source.read_range(from, from + (64 << 10))?;
+    let start = memchr::memchr2(b'\n', b'\r', &bytes).map_or(0, |at| at + 1);
+    Ok(detect(&bytes[start..]))
 }
 
 /// A sample as a string; what is not valid becomes replacement characters (of equal length, so that

@@ -123,7 +123,10 @@ pub fn discover_blocking(
             &source.name(),
         );
     }
-    discovered.columns = merged.columns;
+    discovered.columns = match &options.schema {
+        Some(declared) => declared.iter().map(declared_column).collect(),
+        None => merged.columns,
+    };
     discovered.notes = merged.notes;
     types::add_partitions(
         &mut discovered.columns,
@@ -131,6 +134,16 @@ pub fn discover_blocking(
         options.infer_types != Some(false),
     );
     Ok(discovered)
+}
+
+/// A column as the option `schema` says.
+fn declared_column((name, data_type): &(String, DataType)) -> DiscoveredColumn {
+    DiscoveredColumn {
+        name: name.clone(),
+        data_type: data_type.clone(),
+        nullable: true,
+        evidence: "declared".to_owned(),
+    }
 }
 
 /// Finds out what one open file is like.

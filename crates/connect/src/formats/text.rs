@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use bytes::Bytes;
 
 use crate::batch::{Decoded, Malformed, MalformedKind, Piece, RawBatch};
-use crate::blocks::{Block, Blocks, Cutting, invalid_ranges};
+use crate::blocks::{Block, Blocks, Cutting, NOT_VALID, invalid_ranges};
 use crate::columns::{Plan, Slot};
 use crate::discover::{DiscoveredColumn, Found, Layout};
 use crate::error::Result;
@@ -102,10 +102,7 @@ impl Piece for TextPiece {
             }
             let mut kind = None;
             while invalid.next_if(|&(from, _)| from < next).is_some() {
-                kind = Some((
-                    MalformedKind::Encoding,
-                    "the line is not valid in the file's encoding".to_owned(),
-                ));
+                kind = Some((MalformedKind::Encoding, NOT_VALID.to_owned()));
             }
             if end - at > self.cutting.limit {
                 let message = format!(

@@ -213,6 +213,11 @@ async fn what_is_no_file_is_refused_with_a_reason() {
         discover(&[gone], &plain).await,
         Err(ConnectError::Missing { .. })
     ));
+    let swapped = FileEntry::local(&root.join("payments.csv")).unwrap();
+    fs::remove_file(root.join("payments.csv")).unwrap();
+    fs::create_dir(root.join("payments.csv")).unwrap();
+    let error = discover(&[swapped], &plain).await.unwrap_err();
+    assert!(error.to_string().contains("is a folder"), "{error}");
     let folder_as_file = FileEntry::local(root).unwrap_err();
     assert!(
         folder_as_file.to_string().contains("is a folder"),

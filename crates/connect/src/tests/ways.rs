@@ -103,6 +103,17 @@ fn a_row_in_another_encoding_is_malformed_and_not_the_file() {
 }
 
 #[test]
+fn an_encoding_that_shows_late_is_found_in_the_middle() {
+    let mut bytes = b"name,n\n".to_vec();
+    (0..40_000).for_each(|n| bytes.extend_from_slice(format!("Smith,{n}\n").as_bytes()));
+    (0..80_000).for_each(|_| bytes.extend_from_slice(b"M\xfcller,7\n"));
+    let (discovered, outcome) = read("a.csv", &bytes, &[]);
+    assert_eq!(discovered.encoding.name(), "windows-1252");
+    assert_eq!((outcome.rows.len(), outcome.malformed.len()), (120_000, 0));
+    assert_eq!(rows(&outcome)[119_999], "Müller|7");
+}
+
+#[test]
 fn a_million_byte_line_costs_itself_and_little_memory() {
     let long = "x".repeat(3 << 20);
     for (name, text) in [

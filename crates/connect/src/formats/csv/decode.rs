@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::index::Index;
 use super::quoted::Careful;
 use crate::batch::{Malformed, MalformedKind};
-use crate::blocks::{Block, invalid_ranges};
+use crate::blocks::{Block, NOT_VALID, invalid_ranges};
 use crate::formats::csv::dialect::Dialect;
 use crate::options::MultiLine;
 use crate::views::{TextColumn, block_view, side_view};
@@ -384,7 +384,7 @@ impl<'a> Splitter<'a> {
             }
         }
         if self.next_invalid <= newline_at {
-            let message = "bytes that are not valid in the file's encoding".to_owned();
+            let message = NOT_VALID.to_owned();
             self.reject(stop, newline_at, MalformedKind::Encoding, message);
         } else if stop - at > self.rules.limit {
             let message = format!(

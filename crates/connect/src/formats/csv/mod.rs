@@ -11,6 +11,8 @@ mod records;
 mod sniff;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth;
 
 use std::collections::HashMap;
 use std::sync::Arc;

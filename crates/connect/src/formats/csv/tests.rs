@@ -124,12 +124,7 @@ fn a_quote_that_never_closes_costs_its_line_only() {
 #[test]
 fn quotes_are_trusted_when_told() {
     let text = "a,b,c\n1,\"x\n3,y,4\n5\",6\n";
-    check(
-        text,
-        &[],
-        &["3|y|4"],
-        &["2 broken_quote", "4 field_count"],
-    );
+    check(text, &[], &["3|y|4"], &["2 broken_quote", "4 field_count"]);
     check(text, &[("multiLine", "true")], &["1|x\n3,y,4\n5|6"], &[]);
     check(
         "a,b\n1,\"x\ny\"\n2,z\n",

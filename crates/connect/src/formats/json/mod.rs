@@ -19,7 +19,7 @@ use self::infer::Keys;
 use self::scan::{Flaw, Scanner};
 use self::stream::{Element, Elements, Group, Trouble};
 use crate::batch::{Decoded, Malformed, MalformedKind, Piece, RawBatch};
-use crate::blocks::{Block, Cutting, invalid_ranges};
+use crate::blocks::{Block, Cutting, NOT_VALID, invalid_ranges};
 use crate::columns::Plan;
 use crate::discover::{Found, Layout};
 use crate::error::{ConnectError, Result};
@@ -344,7 +344,7 @@ impl Piece for LinesPiece {
                 .err()
                 .map(|flaw| (MalformedKind::Json, explain(flaw, at)));
             while invalid.next_if(|&(from, _)| from < newline_at).is_some() {
-                let message = "bytes that are not valid in the file's encoding".to_owned();
+                let message = NOT_VALID.to_owned();
                 broken = Some((MalformedKind::Encoding, message));
             }
             if text.len() > limit {
@@ -454,7 +454,7 @@ impl Piece for GroupPiece {
             while invalid.next_if(|&(_, to)| to <= start).is_some() {}
             let mut broken = flaw.map(|trouble| describe(trouble, start, self.shared.limit));
             if invalid.peek().is_some_and(|&(from, _)| from < end) {
-                let message = "bytes that are not valid in the file's encoding".to_owned();
+                let message = NOT_VALID.to_owned();
                 broken = Some((MalformedKind::Encoding, message));
             }
             if broken.is_none() {
