@@ -112,10 +112,15 @@ pub fn write_csv(
     batch: &RecordBatch,
     header: bool,
 ) -> Result<(), ArrowError> {
+    // By way of memory: the CSV writer would turn a reader that went away into a mere text.
+    let mut text = Vec::new();
     let mut writer = arrow::csv::WriterBuilder::new()
         .with_header(header)
-        .build(out);
-    writer.write(&flattened(batch)?)
+        .build(&mut text);
+    writer.write(&flattened(batch)?)?;
+    drop(writer);
+    out.write_all(&text)?;
+    Ok(())
 }
 
 /// The batch with nested columns as JSON text.

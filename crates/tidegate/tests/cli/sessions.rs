@@ -92,7 +92,7 @@ fn plain(text: &str, folder: &Path) -> String {
                 "RUN",
             ),
             rule(r"\b(run|runs) [0-9a-f]{8}\b", "$1 RUN"),
-            rule(r"(?m)^[0-9a-f]{8} ", "RUN "),
+            rule(r"(?m)^ ?[0-9a-f]{8} ", "RUN "),
             rule(r" {2,}", "  "),
             rule(r"─{2,}", "──"),
             rule(r"(?m) +$", ""),

@@ -262,6 +262,19 @@ mod tests {
     #[test]
     fn the_report_says_what_happened_and_where_to_look() {
         let text = draw(&report(), &Screen::new(Colour::Never));
-        insta::assert_snapshot!(text);
+        for said in [
+            "run 7d1c9a02 failed",
+            "98,500",
+            "1,490",
+            "left as it was: daily failed",
+            "nothing new",
+            "0.19 %",
+            "error: daily: the disk is full",
+            "note: payments: the column `note` is in no file",
+            "next: tidegate quarantine show payments",
+            "tidegate runs 7d1c9a02",
+        ] {
+            assert!(text.contains(said), "`{said}` is not said:\n{text}");
+        }
     }
 }
