@@ -162,10 +162,6 @@ impl Source {
     }
 
     /// All stored bytes, decompressed.
-    #[expect(
-        dead_code,
-        reason = "for the formats that need the whole file, which come next"
-    )]
     pub(crate) fn read_all(&self) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.decompressed()?.fill(&mut bytes, usize::MAX / 2)?;

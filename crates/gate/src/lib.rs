@@ -7,10 +7,7 @@
 //!
 //! The gate knows no files and no tables: reading is `connect`'s, writing is `lake`'s, and
 //! expectations are handed to it compiled ([`Predicate`]), by `engine`.
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod admit;
 pub mod coerce;

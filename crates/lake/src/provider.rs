@@ -59,7 +59,7 @@ impl LakeProvider {
     }
 
     fn new(table: LakeTable, files: Option<Vec<Arc<TableFile>>>) -> LakeProvider {
-        let whole = table.schema();
+        let whole = schema::without_metadata(&table.schema());
         let folders: Vec<usize> = table
             .partitioned_by()
             .iter()
@@ -313,7 +313,7 @@ fn take_rows(files: Vec<ScanFile>, limit: usize) -> Vec<ScanFile> {
 #[async_trait]
 impl TableProvider for LakeProvider {
     fn schema(&self) -> SchemaRef {
-        self.table.schema()
+        schema::without_metadata(&self.table.schema())
     }
 
     fn table_type(&self) -> TableType {
@@ -360,7 +360,7 @@ impl TableProvider for LakeProvider {
             None => (0..self.scan_index.len()).collect(),
         };
         if files.is_empty() {
-            let schema = Arc::new(self.table.schema().project(&wanted)?);
+            let schema = Arc::new(self.schema().project(&wanted)?);
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
         let files: Vec<PartitionedFile> = files

@@ -117,6 +117,13 @@ pub fn storable(table: &str, schema: &Schema) -> Result<SchemaRef, LakeError> {
     Ok(Arc::new(Schema::new(fields)))
 }
 
+/// The same columns without comments: queries carry no metadata from one plan to the next.
+pub(crate) fn without_metadata(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter();
+    let bare = fields.map(|field| field.as_ref().clone().with_metadata(HashMap::new()));
+    Arc::new(Schema::new(bare.collect::<Vec<_>>()))
+}
+
 /// Delta's JSON of a [`storable`] schema.
 pub(crate) fn to_json(table: &str, schema: &Schema) -> Result<String, LakeError> {
     struct_to_json(table, schema.fields()).map(|json| json.to_string())

@@ -18,7 +18,9 @@ pub(crate) fn resolve(as_of: &project::AsOf) -> Result<AsOf> {
         project::AsOf::Timestamp(expression) => expression,
     };
     let written = expression.text.trim();
-    let quoted = written.find('\'').map_or(written, |start| &written[start..]);
+    let quoted = written
+        .find('\'')
+        .map_or(written, |start| &written[start..]);
     let text = quoted.trim_matches('\'');
     parse(text).map(AsOf::Timestamp).ok_or_else(|| {
         let diagnostic = Diagnostic::error(codes::DECLARATION, "TIMESTAMP AS OF needs a constant date or time")
@@ -32,10 +34,18 @@ fn parse(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.with_timezone(&Utc));
     }
-    let time = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M"]
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-    let date = || NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0);
+    let time = [
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%dT%H:%M:%S%.f",
+        "%Y-%m-%d %H:%M",
+    ]
+    .iter()
+    .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+    let date = || {
+        NaiveDate::parse_from_str(text, "%Y-%m-%d")
+            .ok()?
+            .and_hms_opt(0, 0, 0)
+    };
     Some(time.or_else(date)?.and_utc())
 }
 
@@ -45,7 +55,12 @@ mod tests {
 
     #[test]
     fn times_are_read_as_utc() {
-        for text in ["2026-10-05", "2026-10-05 00:00:00", "2026-10-05T00:00:00Z", "2026-10-05T02:00:00+02:00"] {
+        for text in [
+            "2026-10-05",
+            "2026-10-05 00:00:00",
+            "2026-10-05T00:00:00Z",
+            "2026-10-05T02:00:00+02:00",
+        ] {
             assert_eq!(parse(text).unwrap().timestamp(), 1_791_158_400, "{text}");
         }
         assert!(parse("yesterday").is_none());

@@ -14,7 +14,9 @@ use datafusion::datasource::empty::EmptyTable;
 use sqlparser::ast::{SelectItem, SetExpr};
 use tidegate_engine::{Bindings, ColumnLineage, CopiedColumn, Planned};
 use tidegate_gate::{Contract, ContractColumn, quarantine_schema};
-use tidegate_project::{Diagnostic, Flow, Query, Relation, RelationTarget, Table, TableKind, TableName};
+use tidegate_project::{
+    Diagnostic, Flow, Query, Relation, RelationTarget, Table, TableKind, TableName,
+};
 
 use crate::codes;
 use crate::discovery::{FileOptions, schema_of};
@@ -62,10 +64,16 @@ impl Catalog {
         let mut catalog = Self::default();
         let project = &workspace.project;
         for &index in project.graph.order() {
-            let Some(table) = project.tables.get(index) else { continue };
+            let Some(table) = project.tables.get(index) else {
+                continue;
+            };
             let known = catalog.check_table(workspace, table).await?;
-            if table.kind == TableKind::StreamingTable || table.kind == TableKind::MaterializedView {
-                catalog.known.insert(table.name.quarantine().key(), Known::Stored(quarantine_schema()));
+            if table.kind == TableKind::StreamingTable || table.kind == TableKind::MaterializedView
+            {
+                catalog.known.insert(
+                    table.name.quarantine().key(),
+                    Known::Stored(quarantine_schema()),
+                );
             }
             catalog.known.insert(table.name.key(), known);
         }
@@ -92,7 +100,9 @@ impl Catalog {
         let mut view = None;
         let mut unseen = false;
         for &number in project.graph.flows_into(&table.name) {
-            let Some(flow) = project.flows.get(number) else { continue };
+            let Some(flow) = project.flows.get(number) else {
+                continue;
+            };
             let Some(planned) = self.plan_flow(workspace, table, flow).await? else {
                 unseen = true;
                 continue;
@@ -123,9 +133,19 @@ impl Catalog {
     }
 
     /// Plans a flow over empty relations; none when it cannot be planned yet or has mistakes (which are noted).
-    async fn plan_flow(&mut self, workspace: &Workspace, table: &Table, flow: &Flow) -> Result<Option<Planned>> {
-        let Some(bindings) = self.empty_bindings(workspace, table, flow).await? else { return Ok(None) };
-        match workspace.engine()?.plan(&flow.query, &bindings, workspace.files()) {
+    async fn plan_flow(
+        &mut self,
+        workspace: &Workspace,
+        table: &Table,
+        flow: &Flow,
+    ) -> Result<Option<Planned>> {
+        let Some(bindings) = self.empty_bindings(workspace, table, flow).await? else {
+            return Ok(None);
+        };
+        match workspace
+            .engine()?
+            .plan(&flow.query, &bindings, workspace.files())
+        {
             Ok(planned) => Ok(Some(planned)),
             Err(error) => match error.diagnostics() {
                 Some(mistakes) => {
@@ -147,7 +167,12 @@ impl Catalog {
         for relation in &flow.query.relations {
             let bound: Option<Arc<dyn TableProvider>> = match &relation.target {
                 RelationTarget::Table { name, .. } => self.empty_table(name),
-                RelationTarget::Files { path, format, options, .. } => {
+                RelationTarget::Files {
+                    path,
+                    format,
+                    options,
+                    ..
+                } => {
                     let options = match FileOptions::parse(format.as_deref(), options) {
                         Ok(options) => options,
                         Err(error) => {
@@ -158,11 +183,16 @@ impl Catalog {
                     let declared = table.schema().filter(|_| selects_all(&flow.query));
                     match declared {
                         Some(declared) => Some(Arc::new(EmptyTable::new(Arc::new(declared)))),
-                        None => self.empty_files(workspace, relation, path, &options).await?,
+                        None => {
+                            self.empty_files(workspace, relation, path, &options)
+                                .await?
+                        }
                     }
                 }
             };
-            let Some(provider) = bound else { return Ok(None) };
+            let Some(provider) = bound else {
+                return Ok(None);
+            };
             bindings.bind(&relation.binding, provider, relation.describe());
         }
         Ok(Some(bindings))
@@ -174,7 +204,10 @@ impl Catalog {
         }
         match self.known.get(&name.key())? {
             Known::Stored(schema) => Some(Arc::new(EmptyTable::new(Arc::clone(schema)))),
-            Known::View(planned) => Some(Arc::new(ViewTable::new(planned.logical_plan().clone(), None))),
+            Known::View(planned) => Some(Arc::new(ViewTable::new(
+                planned.logical_plan().clone(),
+                None,
+            ))),
             Known::Unseen => None,
         }
     }
@@ -187,7 +220,11 @@ impl Catalog {
         path: &str,
         options: &FileOptions,
     ) -> Result<Option<Arc<dyn TableProvider>>> {
-        match workspace.discoveries.of_path(&workspace.project.root, path, options).await {
+        match workspace
+            .discoveries
+            .of_path(&workspace.project.root, path, options)
+            .await
+        {
             Ok(discovered) => Ok(Some(Arc::new(EmptyTable::new(schema_of(&discovered))))),
             Err(PipelineError::Connect(error)) => {
                 let diagnostic = Diagnostic::warning(codes::FILES_UNSEEN, error.to_string())
@@ -217,20 +254,39 @@ impl Catalog {
     /// Each flow must give every declared column that may not be NULL, and none that is not declared.
     fn compare(&mut self, table: &Table, declared: &Schema, outputs: &[(&Flow, SchemaRef)]) {
         for (flow, output) in outputs {
-            let gives = |name: &str| output.fields().iter().any(|field| field.name().eq_ignore_ascii_case(name));
-            for column in table.columns.iter().filter(|column| !column.nullable && !gives(&column.name)) {
-                let message = format!("flow `{}` does not give the column `{}`, which is NOT NULL", flow.name, column.name);
+            let gives = |name: &str| {
+                output
+                    .fields()
+                    .iter()
+                    .any(|field| field.name().eq_ignore_ascii_case(name))
+            };
+            for column in table
+                .columns
+                .iter()
+                .filter(|column| !column.nullable && !gives(&column.name))
+            {
+                let message = format!(
+                    "flow `{}` does not give the column `{}`, which is NOT NULL",
+                    flow.name, column.name
+                );
                 let diagnostic = Diagnostic::error(codes::COLUMN_NOT_GIVEN, message)
                     .at(flow.query.place, format!("it gives {}", names_of(output)))
                     .at(column.place, "declared here");
-                self.diagnostics.push(diagnostic.help("name a column of the query so, with AS"));
+                self.diagnostics
+                    .push(diagnostic.help("name a column of the query so, with AS"));
             }
-            let unknown = output
-                .fields()
-                .iter()
-                .filter(|field| !declared.fields().iter().any(|own| own.name().eq_ignore_ascii_case(field.name())));
+            let unknown = output.fields().iter().filter(|field| {
+                !declared
+                    .fields()
+                    .iter()
+                    .any(|own| own.name().eq_ignore_ascii_case(field.name()))
+            });
             for field in unknown {
-                let message = format!("table `{}` does not declare the column `{}` of this query", table.name, field.name());
+                let message = format!(
+                    "table `{}` does not declare the column `{}` of this query",
+                    table.name,
+                    field.name()
+                );
                 let diagnostic = Diagnostic::error(codes::COLUMN_NOT_DECLARED, message)
                     .at(flow.query.place, "given by this query")
                     .help(format!("the table declares {}", names_of(declared)));
@@ -244,7 +300,10 @@ impl Catalog {
         let mut fields: Vec<Field> = Vec::new();
         for (index, (flow, output)) in outputs.iter().enumerate() {
             for field in output.fields() {
-                let Some(own) = fields.iter_mut().find(|own| own.name().eq_ignore_ascii_case(field.name())) else {
+                let Some(own) = fields
+                    .iter_mut()
+                    .find(|own| own.name().eq_ignore_ascii_case(field.name()))
+                else {
                     let nullable = field.is_nullable() || index > 0;
                     fields.push(field.as_ref().clone().with_nullable(nullable));
                     continue;
@@ -255,7 +314,10 @@ impl Catalog {
                     None => {
                         let message = format!(
                             "flow `{}` gives `{}` as {}, another flow into the same table as {}",
-                            flow.name, field.name(), field.data_type(), own.data_type()
+                            flow.name,
+                            field.name(),
+                            field.data_type(),
+                            own.data_type()
                         );
                         let diagnostic = Diagnostic::error(codes::FLOWS_DISAGREE, message)
                             .at(flow.query.place, "in this query")
@@ -265,7 +327,10 @@ impl Catalog {
                 }
             }
             for own in &mut fields {
-                let given = output.fields().iter().any(|field| field.name().eq_ignore_ascii_case(own.name()));
+                let given = output
+                    .fields()
+                    .iter()
+                    .any(|field| field.name().eq_ignore_ascii_case(own.name()));
                 own.set_nullable(own.is_nullable() || !given);
             }
         }
@@ -273,11 +338,19 @@ impl Catalog {
     }
 
     /// Compiles the expectations, so that their mistakes are told before anything runs.
-    fn check_promises(&mut self, workspace: &Workspace, table: &Table, schema: &SchemaRef) -> Result<()> {
+    fn check_promises(
+        &mut self,
+        workspace: &Workspace,
+        table: &Table,
+        schema: &SchemaRef,
+    ) -> Result<()> {
         let judged = contract(table, schema).judging_schema();
         for expectation in &table.expectations {
-            let compiled =
-                workspace.engine()?.predicate(&expectation.expression, Arc::clone(&judged), workspace.files());
+            let compiled = workspace.engine()?.predicate(
+                &expectation.expression,
+                Arc::clone(&judged),
+                workspace.files(),
+            );
             if let Err(error) = compiled {
                 self.note(error.into())?;
             }
@@ -292,21 +365,39 @@ pub(crate) fn contract(table: &Table, schema: &Schema) -> Contract {
         .fields()
         .iter()
         .map(|field| match table.column(field.name()) {
-            Some(column) => ContractColumn::new(&column.name, column.data_type.clone(), column.nullable),
+            Some(column) => {
+                ContractColumn::new(&column.name, column.data_type.clone(), column.nullable)
+            }
             None => ContractColumn::new(field.name(), field.data_type().clone(), true),
         })
         .collect();
-    let position = |name: &String| columns.iter().position(|column| column.name.eq_ignore_ascii_case(name));
+    let position = |name: &String| {
+        columns
+            .iter()
+            .position(|column| column.name.eq_ignore_ascii_case(name))
+    };
     let key = table.primary_key.iter().filter_map(position).collect();
-    Contract { columns, key, ..Contract::default() }
+    Contract {
+        columns,
+        key,
+        ..Contract::default()
+    }
 }
 
 /// Whether the query is `SELECT * FROM one relation` and nothing else.
 pub(crate) fn selects_all(query: &Query) -> bool {
-    let (SetExpr::Select(select), None) = (query.ast.body.as_ref(), &query.ast.limit_clause) else { return false };
-    let [SelectItem::Wildcard(options)] = select.projection.as_slice() else { return false };
+    let (SetExpr::Select(select), None) = (query.ast.body.as_ref(), &query.ast.limit_clause) else {
+        return false;
+    };
+    let [SelectItem::Wildcard(options)] = select.projection.as_slice() else {
+        return false;
+    };
     let plain = *options == sqlparser::ast::WildcardAdditionalOptions::default()
-        || (options.opt_except.is_none() && options.opt_exclude.is_none() && options.opt_rename.is_none() && options.opt_replace.is_none() && options.opt_ilike.is_none());
+        || (options.opt_except.is_none()
+            && options.opt_exclude.is_none()
+            && options.opt_rename.is_none()
+            && options.opt_replace.is_none()
+            && options.opt_ilike.is_none());
     plain
         && query.relations.len() == 1
         && query.ast.with.is_none()
@@ -347,6 +438,10 @@ pub(crate) fn storable(field: &Field) -> Field {
 }
 
 fn names_of(schema: &Schema) -> String {
-    let names: Vec<String> = schema.fields().iter().map(|field| format!("`{}`", field.name())).collect();
+    let names: Vec<String> = schema
+        .fields()
+        .iter()
+        .map(|field| format!("`{}`", field.name()))
+        .collect();
     names.join(", ")
 }

@@ -41,9 +41,17 @@ impl Checked {
 impl Catalog {
     /// Refuses to go on with mistakes.
     pub(crate) fn refuse_mistakes(&self) -> Result<()> {
-        let mistakes: Vec<Diagnostic> =
-            self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).cloned().collect();
-        if mistakes.is_empty() { Ok(()) } else { Err(PipelineError::Diagnostics(mistakes)) }
+        let mistakes: Vec<Diagnostic> = self
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.is_error())
+            .cloned()
+            .collect();
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(PipelineError::Diagnostics(mistakes))
+        }
     }
 }
 
@@ -55,22 +63,35 @@ impl Workspace {
     pub async fn check(&self) -> Result<Checked> {
         let catalog = Catalog::build(self).await?;
         let project = &self.project;
-        let tables = project.graph.order().iter().filter_map(|index| project.tables.get(*index));
+        let tables = project
+            .graph
+            .order()
+            .iter()
+            .filter_map(|index| project.tables.get(*index));
         let tables = tables
             .map(|table| CheckedTable {
                 name: table.name.to_string(),
                 kind: table.kind.describe(),
                 columns: catalog.schema(&table.name).map(|schema| {
                     let columns = schema.fields().iter();
-                    columns.map(|field| (field.name().clone(), field.data_type().to_string())).collect()
+                    columns
+                        .map(|field| (field.name().clone(), field.data_type().to_string()))
+                        .collect()
                 }),
                 flows: project.graph.flows_into(&table.name).len(),
                 expectations: table.expectations.len(),
             })
             .collect();
-        let mut diagnostics: Vec<Diagnostic> =
-            self.diagnostics.iter().chain(&catalog.diagnostics).cloned().collect();
+        let mut diagnostics: Vec<Diagnostic> = self
+            .diagnostics
+            .iter()
+            .chain(&catalog.diagnostics)
+            .cloned()
+            .collect();
         diagnostic::sort(&mut diagnostics);
-        Ok(Checked { diagnostics, tables })
+        Ok(Checked {
+            diagnostics,
+            tables,
+        })
     }
 }

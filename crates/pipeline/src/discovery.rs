@@ -35,13 +35,15 @@ impl FileOptions {
     /// # Errors
     /// [`PipelineError::Diagnostics`] with the place of an option that is unknown or has a value it cannot have.
     pub(crate) fn parse(format: Option<&str>, options: &BTreeMap<String, Opt>) -> Result<Self> {
-        let mut pairs: BTreeMap<&str, &str> =
-            options.iter().map(|(name, option)| (name.as_str(), option.value.as_str())).collect();
+        let mut pairs: BTreeMap<&str, &str> = options
+            .iter()
+            .map(|(name, option)| (name.as_str(), option.value.as_str()))
+            .collect();
         if let Some(format) = format {
             pairs.insert("format", format);
         }
-        let (read, rest) =
-            ReadOptions::take(pairs).map_err(|error| misread(options, &error.to_string(), option_of(&error)))?;
+        let (read, rest) = ReadOptions::take(pairs)
+            .map_err(|error| misread(options, &error.to_string(), option_of(&error)))?;
         let mut repair = false;
         let mut unknown = Vec::new();
         for (name, value) in &rest {
@@ -54,9 +56,13 @@ impl FileOptions {
         if !unknown.is_empty() {
             return Err(PipelineError::Diagnostics(unknown));
         }
-        let coercion =
-            CoercionOptions::from_options(&rest).map_err(|error| misread(options, &error.to_string(), None))?;
-        Ok(Self { read: Arc::new(read), coercion, repair })
+        let coercion = CoercionOptions::from_options(&rest)
+            .map_err(|error| misread(options, &error.to_string(), None))?;
+        Ok(Self {
+            read: Arc::new(read),
+            coercion,
+            repair,
+        })
     }
 }
 
@@ -68,7 +74,15 @@ impl FileOptions {
     pub(crate) fn given(options: &BTreeMap<String, String>) -> Result<Self> {
         let place = SourceMap::default().add("options", "");
         let place = Place::new(place, 0..0);
-        let placed = options.iter().map(|(name, value)| (name.clone(), Opt { value: value.clone(), place }));
+        let placed = options.iter().map(|(name, value)| {
+            (
+                name.clone(),
+                Opt {
+                    value: value.clone(),
+                    place,
+                },
+            )
+        });
         Self::parse(None, &placed.collect()).map_err(|error| match error.diagnostics() {
             Some(_) => PipelineError::Request(error.to_string()),
             None => error,
@@ -100,8 +114,13 @@ fn misread(options: &BTreeMap<String, Opt>, message: &str, name: Option<&str>) -
 }
 
 fn unknown_option(name: &str, options: &BTreeMap<String, Opt>) -> Diagnostic {
-    let known = ReadOptions::names().chain(CoercionOptions::names()).chain(OWN.iter().copied());
-    let mut diagnostic = Diagnostic::error(codes::OPTION, format!("`{name}` is not an option of read_files"));
+    let known = ReadOptions::names()
+        .chain(CoercionOptions::names())
+        .chain(OWN.iter().copied());
+    let mut diagnostic = Diagnostic::error(
+        codes::OPTION,
+        format!("`{name}` is not an option of read_files"),
+    );
     if let Some(option) = options.get(name) {
         diagnostic = diagnostic.at(option.place, "not known");
     }
@@ -113,7 +132,10 @@ fn unknown_option(name: &str, options: &BTreeMap<String, Opt>) -> Diagnostic {
 
 /// The columns that were discovered, any of which may be NULL.
 pub(crate) fn schema_of(discovered: &Discovered) -> SchemaRef {
-    let fields = discovered.columns.iter().map(|column| Field::new(&column.name, column.data_type.clone(), true));
+    let fields = discovered
+        .columns
+        .iter()
+        .map(|column| Field::new(&column.name, column.data_type.clone(), true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
@@ -128,7 +150,12 @@ impl Discoveries {
     ///
     /// # Errors
     /// When there are none or they cannot be understood.
-    pub(crate) async fn of_path(&self, root: &Path, path: &str, options: &FileOptions) -> Result<Arc<Discovered>> {
+    pub(crate) async fn of_path(
+        &self,
+        root: &Path,
+        path: &str,
+        options: &FileOptions,
+    ) -> Result<Arc<Discovered>> {
         let key = format!("{path}\u{0}{:?}", options.read);
         if let Some(found) = self.known.lock().get(&key) {
             return Ok(Arc::clone(found));
@@ -140,8 +167,13 @@ impl Discoveries {
     }
 
     /// What these very files look like.
-    pub(crate) async fn of_files(files: &[FileEntry], options: &FileOptions) -> Result<Arc<Discovered>> {
-        Ok(Arc::new(tidegate_connect::discover(files, &options.read).await?))
+    pub(crate) async fn of_files(
+        files: &[FileEntry],
+        options: &FileOptions,
+    ) -> Result<Arc<Discovered>> {
+        Ok(Arc::new(
+            tidegate_connect::discover(files, &options.read).await?,
+        ))
     }
 }
 
@@ -150,9 +182,15 @@ pub(crate) fn repair_layout(discovered: &Discovered, options: &FileOptions) -> O
     if !options.repair {
         return None;
     }
-    let tidegate_connect::Layout::Csv(dialect) = &discovered.layout else { return None };
+    let tidegate_connect::Layout::Csv(dialect) = &discovered.layout else {
+        return None;
+    };
     Some(Arc::new(Layout {
-        names: discovered.columns.iter().map(|column| column.name.clone()).collect(),
+        names: discovered
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect(),
         delimiter: dialect.delimiter.clone(),
         quote: dialect.quote,
         escape: dialect.escape,

@@ -22,7 +22,9 @@ pub enum PipelineError {
     #[error("{}", diagnostics_sentence(.0))]
     Diagnostics(Vec<Diagnostic>),
     /// No project file here or above.
-    #[error("no project here: `{folder}` and the folders above it have neither tidegate.toml nor spark-pipeline.yml; make one with `tidegate new`, or say where it is with `--project`")]
+    #[error(
+        "no project here: `{folder}` and the folders above it have neither tidegate.toml nor spark-pipeline.yml; make one with `tidegate new`, or say where it is with `--project`"
+    )]
     NoProject {
         /// The folder where the search began.
         folder: String,
@@ -36,7 +38,9 @@ pub enum PipelineError {
         nearest: Option<String>,
     },
     /// Another process runs this project.
-    #[error("another `tidegate` (process {holder}) is running this project; wait for it, or stop it. Nothing was changed")]
+    #[error(
+        "another `tidegate` (process {holder}) is running this project; wait for it, or stop it. Nothing was changed"
+    )]
     Locked {
         /// The process that holds the lock, as it wrote itself down.
         holder: String,
@@ -50,7 +54,9 @@ pub enum PipelineError {
         fail: Box<FailUpdate>,
     },
     /// More rows were quarantined than `tidegate.quarantine.fail` allows.
-    #[error("`{table}`: {message}. Nothing was committed; look at the rows with `tidegate quarantine show {table}` after raising 'tidegate.quarantine.fail', or mend the source")]
+    #[error(
+        "`{table}`: {message}. Nothing was committed; look at the rows with `tidegate quarantine show {table}` after raising 'tidegate.quarantine.fail', or mend the source"
+    )]
     QuarantineLimit {
         /// The table.
         table: String,
@@ -58,7 +64,9 @@ pub enum PipelineError {
         message: String,
     },
     /// The numbers of a flow do not add up: a bug, caught before it was committed.
-    #[error("`{table}`: {rows_in} rows came in, but {good} good + {quarantined} quarantined + {dropped} dropped went out; nothing was committed. Please report this bug")]
+    #[error(
+        "`{table}`: {rows_in} rows came in, but {good} good + {quarantined} quarantined + {dropped} dropped went out; nothing was committed. Please report this bug"
+    )]
     RowsLost {
         /// The table.
         table: String,
@@ -72,7 +80,9 @@ pub enum PipelineError {
         dropped: u64,
     },
     /// A table that is read incrementally was changed otherwise than by appending.
-    #[error("`{flow}` reads `{table}` as a stream, but {reason}; refresh it from the beginning with `tidegate run --full-refresh {flow}`")]
+    #[error(
+        "`{flow}` reads `{table}` as a stream, but {reason}; refresh it from the beginning with `tidegate run --full-refresh {flow}`"
+    )]
     NotAppendOnly {
         /// The reading flow's table.
         flow: String,
@@ -82,10 +92,14 @@ pub enum PipelineError {
         reason: String,
     },
     /// The user interrupted it.
-    #[error("interrupted; tables that were finished keep their new rows, the others are as they were")]
+    #[error(
+        "interrupted; tables that were finished keep their new rows, the others are as they were"
+    )]
     Cancelled,
     /// A worker thread ended without saying why.
-    #[error("a worker thread ended unexpectedly; nothing of its flow was committed. Please report this bug")]
+    #[error(
+        "a worker thread ended unexpectedly; nothing of its flow was committed. Please report this bug"
+    )]
     Worker,
     /// A file of the project or the machine could not be used.
     #[error("{action} `{path}`: {source}")]
@@ -153,14 +167,25 @@ impl PipelineError {
     /// The same mistakes, with places in the texts of a query that is not part of the project.
     pub(crate) fn in_query(self, files: &SourceMap) -> Self {
         match self {
-            Self::Diagnostics(diagnostics) => Self::Query { diagnostics, files: Box::new(files.clone()) },
+            Self::Diagnostics(diagnostics) => Self::Query {
+                diagnostics,
+                files: Box::new(files.clone()),
+            },
             other => other,
         }
     }
 
     /// An error of the file system, with what was tried.
-    pub(crate) fn file(action: &'static str, path: &std::path::Path, source: std::io::Error) -> Self {
-        Self::File { action, path: path.display().to_string(), source }
+    pub(crate) fn file(
+        action: &'static str,
+        path: &std::path::Path,
+        source: std::io::Error,
+    ) -> Self {
+        Self::File {
+            action,
+            path: path.display().to_string(),
+            source,
+        }
     }
 }
 
@@ -173,5 +198,9 @@ fn diagnostics_sentence(diagnostics: &[Diagnostic]) -> String {
 }
 
 fn shown_row(fail: &FailUpdate) -> String {
-    if fail.raw.is_empty() { String::new() } else { format!(" (the row: {})", fail.raw.trim_end()) }
+    if fail.raw.is_empty() {
+        String::new()
+    } else {
+        format!(" (the row: {})", fail.raw.trim_end())
+    }
 }

@@ -73,7 +73,10 @@ struct RejectsState {
 impl Rejects {
     /// Keeps the rejected rows for [`Rejects::take`]; without it they are only counted.
     pub(crate) fn keeping() -> Self {
-        Self { keep: true, ..Self::default() }
+        Self {
+            keep: true,
+            ..Self::default()
+        }
     }
 
     fn add(&self, batch: Option<RecordBatch>, counts: &Counts) {
@@ -87,7 +90,10 @@ impl Rejects {
     /// The rejected rows so far, and what the gate counted.
     pub(crate) fn take(&self) -> (Vec<RecordBatch>, Counts) {
         let mut state = self.state.lock();
-        (std::mem::take(&mut state.batches), std::mem::take(&mut state.counts))
+        (
+            std::mem::take(&mut state.batches),
+            std::mem::take(&mut state.counts),
+        )
     }
 
     /// What the gate has counted so far.
@@ -98,13 +104,19 @@ impl Rejects {
 
 impl fmt::Debug for Rejects {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Rejects").field("keep", &self.keep).finish_non_exhaustive()
+        formatter
+            .debug_struct("Rejects")
+            .field("keep", &self.keep)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for FileScan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("FileScan").field("slices", &self.slices.len()).finish_non_exhaustive()
+        formatter
+            .debug_struct("FileScan")
+            .field("slices", &self.slices.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -127,7 +139,12 @@ pub(crate) fn loads(
             let piece = piece?;
             meter.add(0, piece.bytes());
             let first_line = std::mem::take(&mut first).then_some(first_line);
-            Ok(Load::Piece { piece, source: Arc::clone(&source), first_line, shape: Arc::clone(&shape) })
+            Ok(Load::Piece {
+                piece,
+                source: Arc::clone(&source),
+                first_line,
+                shape: Arc::clone(&shape),
+            })
         })
     })
 }
@@ -135,22 +152,46 @@ pub(crate) fn loads(
 impl FileScan {
     /// The scan as a table of its gate's columns, with [`POSITION`] behind them when that was asked for.
     pub(crate) fn provider(self) -> Result<Arc<dyn TableProvider>> {
-        let partition = FilePartition { schema: self.output_schema(), scan: self };
+        let partition = FilePartition {
+            schema: self.output_schema(),
+            scan: self,
+        };
         let schema = Arc::clone(&partition.schema);
-        Ok(Arc::new(StreamingTable::try_new(schema, vec![Arc::new(partition)])?))
+        Ok(Arc::new(StreamingTable::try_new(
+            schema,
+            vec![Arc::new(partition)],
+        )?))
     }
 
     fn output_schema(&self) -> SchemaRef {
         if !self.with_position {
             return Arc::clone(self.gate.schema());
         }
-        let own = self.gate.schema().fields().iter().filter(|field| field.name() != RAW).cloned();
-        let position = Arc::new(Field::new(POSITION, DataType::Struct(position_fields()), true));
+        let own = self
+            .gate
+            .schema()
+            .fields()
+            .iter()
+            .filter(|field| field.name() != RAW)
+            .cloned();
+        let position = Arc::new(Field::new(
+            POSITION,
+            DataType::Struct(position_fields()),
+            true,
+        ));
         Arc::new(Schema::new(own.chain([position]).collect::<Vec<_>>()))
     }
 
-    fn run(self, schema: SchemaRef, sender: Sender<Result<RecordBatch, DataFusionError>>, handle: Handle) -> Result<()> {
-        let queue = Arc::new(Mutex::new(Queue { next: 0, waiting: BTreeMap::new() }));
+    fn run(
+        self,
+        schema: SchemaRef,
+        sender: Sender<Result<RecordBatch, DataFusionError>>,
+        handle: Handle,
+    ) -> Result<()> {
+        let queue = Arc::new(Mutex::new(Queue {
+            next: 0,
+            waiting: BTreeMap::new(),
+        }));
         let destinations = (0..self.workers.max(1))
             .map(|_| Outlet {
                 queue: Arc::clone(&queue),
@@ -175,7 +216,12 @@ impl FileScan {
             Arc::clone(&self.meter),
             handle,
         );
-        drive(loads, &route, KeyIndex::new(KeyIndexOptions::default()), destinations)?;
+        drive(
+            loads,
+            &route,
+            KeyIndex::new(KeyIndexOptions::default()),
+            destinations,
+        )?;
         Ok(())
     }
 }
@@ -192,11 +238,13 @@ impl PartitionStream for FilePartition {
     }
 
     fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&self.schema), self.scan.workers.max(1));
+        let mut builder =
+            RecordBatchReceiverStream::builder(Arc::clone(&self.schema), self.scan.workers.max(1));
         let (sender, scan, schema) = (builder.tx(), self.scan.clone(), Arc::clone(&self.schema));
         let handle = Handle::current();
         builder.spawn_blocking(move || {
-            scan.run(schema, sender, handle).map_err(|error| DataFusionError::External(Box::new(error)))
+            scan.run(schema, sender, handle)
+                .map_err(|error| DataFusionError::External(Box::new(error)))
         });
         builder.build()
     }
@@ -220,13 +268,18 @@ struct Outlet {
 impl Destination for Outlet {
     fn take(&mut self, number: u64, source: &Arc<str>, split: Split) -> Result<()> {
         self.rejects.add(split.quarantined, &split.counts);
-        let batch =
-            if self.with_position { self.positioned(source, split.good, split.good_line)? } else { split.good };
+        let batch = if self.with_position {
+            self.positioned(source, split.good, split.good_line)?
+        } else {
+            split.good
+        };
         let mut queue = self.queue.lock();
         queue.waiting.insert(number, batch);
         loop {
             let turn = queue.next;
-            let Some(batch) = queue.waiting.remove(&turn) else { return Ok(()) };
+            let Some(batch) = queue.waiting.remove(&turn) else {
+                return Ok(());
+            };
             queue.next += 1;
             if batch.num_rows() > 0 && self.sender.blocking_send(Ok(batch)).is_err() {
                 // The query has what it wants (a LIMIT) or was dropped.
@@ -238,18 +291,30 @@ impl Destination for Outlet {
 
 impl Outlet {
     /// Moves the raw text into the position column.
-    fn positioned(&self, source: &Arc<str>, good: RecordBatch, lines: Option<Vec<u64>>) -> Result<RecordBatch> {
+    fn positioned(
+        &self,
+        source: &Arc<str>,
+        good: RecordBatch,
+        lines: Option<Vec<u64>>,
+    ) -> Result<RecordBatch> {
         let rows = good.num_rows();
         let raw = good.schema().index_of(RAW)?;
         let mut columns = good.columns().to_vec();
         let raw = columns.remove(raw);
         let lines: Int64Array = match lines {
-            Some(lines) => lines.into_iter().map(|line| i64::try_from(line).ok()).collect(),
+            Some(lines) => lines
+                .into_iter()
+                .map(|line| i64::try_from(line).ok())
+                .collect(),
             None => std::iter::repeat_n(None, rows).collect(),
         };
         let sources = StringViewArray::from_iter_values(std::iter::repeat_n(source.as_ref(), rows));
         let parts: Vec<ArrayRef> = vec![Arc::new(sources), Arc::new(lines), raw];
-        columns.push(Arc::new(StructArray::try_new(position_fields(), parts, None)?));
+        columns.push(Arc::new(StructArray::try_new(
+            position_fields(),
+            parts,
+            None,
+        )?));
         Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 }

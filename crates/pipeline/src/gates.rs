@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use tidegate_engine::CompiledExpression;
-use tidegate_gate::{CoercionOptions, Gate, GateExpectation, GateOptions, OnViolation, Predicate, PredicateError};
+use tidegate_gate::{
+    CoercionOptions, Gate, GateExpectation, GateOptions, OnViolation, Predicate, PredicateError,
+};
 use tidegate_project as project;
 use tidegate_project::Table;
 
@@ -18,7 +20,9 @@ struct Compiled(CompiledExpression);
 
 impl Predicate for Compiled {
     fn evaluate(&self, batch: &RecordBatch) -> Result<BooleanArray, PredicateError> {
-        self.0.evaluate(batch).map_err(|error| PredicateError::new(error.to_string()))
+        self.0
+            .evaluate(batch)
+            .map_err(|error| PredicateError::new(error.to_string()))
     }
 }
 
@@ -46,8 +50,11 @@ pub(crate) fn gate_of(
     let judged = contract.judging_schema();
     let mut expectations = Vec::with_capacity(table.expectations.len());
     for expectation in &table.expectations {
-        let compiled =
-            workspace.engine()?.predicate(&expectation.expression, Arc::clone(&judged), workspace.files())?;
+        let compiled = workspace.engine()?.predicate(
+            &expectation.expression,
+            Arc::clone(&judged),
+            workspace.files(),
+        )?;
         expectations.push(GateExpectation {
             name: expectation.name.as_str().into(),
             text: expectation.expression.text.as_str().into(),
@@ -56,7 +63,11 @@ pub(crate) fn gate_of(
             on_violation: outcome(expectation.on_violation),
         });
     }
-    let options = GateOptions { repair: settings.repair, positions: settings.positions, ..GateOptions::default() };
+    let options = GateOptions {
+        repair: settings.repair,
+        positions: settings.positions,
+        ..GateOptions::default()
+    };
     Ok(Gate::new(contract, expectations, options)?)
 }
 

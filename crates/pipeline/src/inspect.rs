@@ -12,9 +12,9 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
 use tidegate_connect::Slice;
+use tidegate_gate::Stamp;
 use tidegate_gate::infer::{InferOptions, SqlOptions, infer};
 use tidegate_gate::profile::{Profile, ProfileOptions, Profiler};
-use tidegate_gate::Stamp;
 
 use crate::discovery::{Discoveries, FileOptions};
 use crate::error::{PipelineError, Result};
@@ -32,15 +32,24 @@ impl Workspace {
     ///
     /// # Errors
     /// When it is neither, or cannot be read.
-    pub async fn profile(&self, target: &str, options: &BTreeMap<String, String>) -> Result<Profile> {
+    pub async fn profile(
+        &self,
+        target: &str,
+        options: &BTreeMap<String, String>,
+    ) -> Result<Profile> {
         let mut profiler = Profiler::new(ProfileOptions::default());
         let mut stream = match self.table_stream(target).await? {
             Some(stream) => stream,
-            None => self.file_stream(&[target.to_owned()], ScanTypes::Written, options).await?,
+            None => {
+                self.file_stream(&[target.to_owned()], ScanTypes::Written, options)
+                    .await?
+            }
         };
         while let Some(batch) = stream.try_next().await? {
             let pushed = profiler.push(&batch);
-            pushed.map_err(|error| PipelineError::Request(format!("`{target}` cannot be profiled: {error}")))?;
+            pushed.map_err(|error| {
+                PipelineError::Request(format!("`{target}` cannot be profiled: {error}"))
+            })?;
         }
         Ok(profiler.finish())
     }
@@ -49,9 +58,17 @@ impl Workspace {
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn infer(&self, paths: &[String], name: &str, options: &BTreeMap<String, String>) -> Result<String> {
+    pub async fn infer(
+        &self,
+        paths: &[String],
+        name: &str,
+        options: &BTreeMap<String, String>,
+    ) -> Result<String> {
         let mut stream = self.file_stream(paths, ScanTypes::Written, options).await?;
-        let path = paths.join(", ");
+        let path = match paths {
+            [one] => one.clone(),
+            several => format!("{{{}}}", several.join(",")),
+        };
         let mut sample: Vec<RecordBatch> = Vec::new();
         let mut rows = 0;
         while let Some(batch) = stream.try_next().await? {
@@ -62,7 +79,9 @@ impl Workspace {
             }
         }
         if rows == 0 {
-            return Err(PipelineError::Request(format!("{path}: there are no rows to infer a contract from")));
+            return Err(PipelineError::Request(format!(
+                "{path}: there are no rows to infer a contract from"
+            )));
         }
         let refused = |error: &dyn std::fmt::Display| {
             PipelineError::Request(format!("no contract can be inferred: {error}"))
@@ -72,14 +91,20 @@ impl Workspace {
             table: name.to_owned(),
             path,
             format: options.get("format").cloned(),
-            options: options.iter().filter(|(name, _)| *name != "format").map(|(k, v)| (k.clone(), v.clone())).collect(),
+            options: options
+                .iter()
+                .filter(|(name, _)| *name != "format")
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect(),
         };
         Ok(contract.to_sql(&options))
     }
 
     /// The rows of a stored table; none when the project has no such table.
     async fn table_stream(&self, name: &str) -> Result<Option<SendableRecordBatchStream>> {
-        let Some(resolved) = self.project.resolve(name) else { return Ok(None) };
+        let Some(resolved) = self.project.resolve(name) else {
+            return Ok(None);
+        };
         let Some(table) = self.lake().await?.table(&resolved).await? else {
             if self.project.table(&resolved).is_some() {
                 let sql = format!("SELECT * FROM {name}");
@@ -105,15 +130,27 @@ impl Workspace {
             files.extend(tidegate_connect::list(&self.project.root, path, &options.read).await?);
         }
         let discovered = Discoveries::of_files(&files, &options).await?;
-        let slices = files.into_iter().map(|file| Slice::whole(&Arc::new(file))).collect();
+        let slices = files
+            .into_iter()
+            .map(|file| Slice::whole(&Arc::new(file)))
+            .collect();
         let scan = ScanContext {
-            stamp: Arc::new(Stamp { flow: "inspect".into(), run: "".into(), epoch: 0, time_micros: 0 }),
+            stamp: Arc::new(Stamp {
+                flow: "inspect".into(),
+                run: "".into(),
+                epoch: 0,
+                time_micros: 0,
+            }),
             meter: Arc::new(Meter::default()),
             rejects: Arc::new(Rejects::default()),
             with_position: false,
             types,
         };
-        let files = LeafFiles { options, discovered, slices: Arc::new(slices) };
+        let files = LeafFiles {
+            options,
+            discovered,
+            slices: Arc::new(slices),
+        };
         let provider = scan.files(&files, self.threads(), &CancelToken::default())?;
         let state = self.engine()?.session_state();
         let plan = provider.scan(&state, None, &[], None).await?;
@@ -132,7 +169,9 @@ impl Workspace {
         }
         let types = ScanTypes::Of(Arc::clone(schema));
         let options = BTreeMap::from([("format".to_owned(), format.to_owned())]);
-        let stream = self.file_stream(&[path.display().to_string()], types, &options).await?;
+        let stream = self
+            .file_stream(&[path.display().to_string()], types, &options)
+            .await?;
         Ok(stream.try_collect().await?)
     }
 }

@@ -53,9 +53,14 @@ impl LineageGraph {
         for (number, flow) in workspace.project.flows.iter().enumerate() {
             let to = flow.target.to_string();
             for relation in &flow.query.relations {
-                graph.tables.push(TableEdge { from: relation.describe(), to: to.clone() });
+                graph.tables.push(TableEdge {
+                    from: relation.describe(),
+                    to: to.clone(),
+                });
             }
-            let Some(checked) = catalog.flow(number) else { continue };
+            let Some(checked) = catalog.flow(number) else {
+                continue;
+            };
             let edge = |table: &str, column: &str, to_column: &str, kind| ColumnEdge {
                 from_table: table.to_owned(),
                 from_column: column.to_owned(),
@@ -65,11 +70,22 @@ impl LineageGraph {
             };
             for column in &checked.lineage.columns {
                 for origin in &column.origins {
-                    let kind = if origin.kind == OriginKind::Copied { "copied" } else { "derived" };
-                    graph.columns.push(edge(&origin.table, &origin.column, &column.name, kind));
+                    let kind = if origin.kind == OriginKind::Copied {
+                        "copied"
+                    } else {
+                        "derived"
+                    };
+                    graph
+                        .columns
+                        .push(edge(&origin.table, &origin.column, &column.name, kind));
                 }
                 for influence in &checked.lineage.influences {
-                    graph.columns.push(edge(&influence.table, &influence.column, &column.name, "condition"));
+                    graph.columns.push(edge(
+                        &influence.table,
+                        &influence.column,
+                        &column.name,
+                        "condition",
+                    ));
                 }
             }
         }
@@ -88,13 +104,22 @@ impl LineageGraph {
     /// The part above and below one table.
     pub(crate) fn around_table(&self, table: &str) -> Self {
         let tables = |edge: &TableEdge| (edge.from.clone(), edge.to.clone());
-        let above = reach(table.to_owned(), self.tables.iter().map(tables).map(|(from, to)| (to, from)));
+        let above = reach(
+            table.to_owned(),
+            self.tables.iter().map(tables).map(|(from, to)| (to, from)),
+        );
         let below = reach(table.to_owned(), self.tables.iter().map(tables));
         let inside = |from: &str, to: &str| {
-            (above.contains(from) && above.contains(to)) || (below.contains(from) && below.contains(to))
+            (above.contains(from) && above.contains(to))
+                || (below.contains(from) && below.contains(to))
         };
         Self {
-            tables: self.tables.iter().filter(|edge| inside(&edge.from, &edge.to)).cloned().collect(),
+            tables: self
+                .tables
+                .iter()
+                .filter(|edge| inside(&edge.from, &edge.to))
+                .cloned()
+                .collect(),
             columns: self
                 .columns
                 .iter()
@@ -111,20 +136,27 @@ impl LineageGraph {
             (from, (edge.to_table.clone(), edge.to_column.clone()))
         };
         let start = (table.to_owned(), column.to_owned());
-        let above = reach(start.clone(), self.columns.iter().map(ends).map(|(from, to)| (to, from)));
+        let above = reach(
+            start.clone(),
+            self.columns.iter().map(ends).map(|(from, to)| (to, from)),
+        );
         let below = reach(start, self.columns.iter().map(ends));
         let columns: Vec<ColumnEdge> = self
             .columns
             .iter()
             .filter(|edge| {
                 let (from, to) = ends(edge);
-                (above.contains(&from) && above.contains(&to)) || (below.contains(&from) && below.contains(&to))
+                (above.contains(&from) && above.contains(&to))
+                    || (below.contains(&from) && below.contains(&to))
             })
             .cloned()
             .collect();
         let tables = columns
             .iter()
-            .map(|edge| TableEdge { from: edge.from_table.clone(), to: edge.to_table.clone() })
+            .map(|edge| TableEdge {
+                from: edge.from_table.clone(),
+                to: edge.to_table.clone(),
+            })
             .collect();
         Self { tables, columns }.normalised()
     }
@@ -150,7 +182,12 @@ impl LineageGraph {
             let _ = writeln!(text, "  t{number}[\"{}\"]", name.replace('"', "#quot;"));
         }
         for edge in &self.tables {
-            let _ = writeln!(text, "  t{} --> t{}", names[edge.from.as_str()], names[edge.to.as_str()]);
+            let _ = writeln!(
+                text,
+                "  t{} --> t{}",
+                names[edge.from.as_str()],
+                names[edge.to.as_str()]
+            );
         }
         text
     }
@@ -180,8 +217,16 @@ impl LineageGraph {
     /// For each column of a table, what it is made of, conditions apart.
     fn origins_of(&self, table: &str) -> BTreeMap<&str, Vec<String>> {
         let mut origins: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for edge in self.columns.iter().filter(|edge| edge.to_table == table && edge.kind != "condition") {
-            let made = if edge.kind == "derived" { " (derived)" } else { "" };
+        for edge in self
+            .columns
+            .iter()
+            .filter(|edge| edge.to_table == table && edge.kind != "condition")
+        {
+            let made = if edge.kind == "derived" {
+                " (derived)"
+            } else {
+                ""
+            };
             let origin = format!("{}.{}{made}", edge.from_table, edge.from_column);
             origins.entry(&edge.to_column).or_default().push(origin);
         }
@@ -208,7 +253,9 @@ impl Workspace {
     pub async fn lineage(&self, target: Option<&str>) -> Result<LineageGraph> {
         let catalog = Catalog::build(self).await?;
         let graph = LineageGraph::of(self, &catalog);
-        let Some(target) = target else { return Ok(graph) };
+        let Some(target) = target else {
+            return Ok(graph);
+        };
         if let Ok(table) = self.table_named(target) {
             return Ok(graph.around_table(&table.to_string()));
         }
@@ -218,14 +265,22 @@ impl Workspace {
         };
         let name = self.table_named(table)?;
         let columns: Vec<String> = match catalog.schema(&name) {
-            Some(schema) => schema.fields().iter().map(|field| field.name().clone()).collect(),
+            Some(schema) => schema
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect(),
             None => Vec::new(),
         };
         match columns.iter().find(|own| own.eq_ignore_ascii_case(column)) {
             Some(column) => Ok(graph.around_column(&name.to_string(), column)),
             None => {
-                let hint = nearest(column, columns).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                Err(PipelineError::Request(format!("`{name}` has no column `{column}`{hint}")))
+                let hint = nearest(column, columns)
+                    .map(|near| format!("; did you mean `{near}`?"))
+                    .unwrap_or_default();
+                Err(PipelineError::Request(format!(
+                    "`{name}` has no column `{column}`{hint}"
+                )))
             }
         }
     }
@@ -261,9 +316,16 @@ mod tests {
             to_column: to.1.to_owned(),
             kind,
         };
-        let table = |from: &str, to: &str| TableEdge { from: from.to_owned(), to: to.to_owned() };
+        let table = |from: &str, to: &str| TableEdge {
+            from: from.to_owned(),
+            to: to.to_owned(),
+        };
         LineageGraph {
-            tables: vec![table("files", "payments"), table("payments", "hourly"), table("files", "other")],
+            tables: vec![
+                table("files", "payments"),
+                table("payments", "hourly"),
+                table("files", "other"),
+            ],
             columns: vec![
                 column(("files", "amt"), ("payments", "amount"), "copied"),
                 column(("payments", "amount"), ("hourly", "revenue"), "derived"),
@@ -275,8 +337,20 @@ mod tests {
     #[test]
     fn a_column_is_followed_up_and_down_but_not_sideways() {
         let around = graph().around_column("payments", "amount");
-        let ends: Vec<&str> = around.columns.iter().map(|edge| edge.to_table.as_str()).collect();
-        assert_eq!(ends, ["payments", "hourly"].map(|name| name).iter().rev().copied().collect::<Vec<_>>());
+        let ends: Vec<&str> = around
+            .columns
+            .iter()
+            .map(|edge| edge.to_table.as_str())
+            .collect();
+        assert_eq!(
+            ends,
+            ["payments", "hourly"]
+                .map(|name| name)
+                .iter()
+                .rev()
+                .copied()
+                .collect::<Vec<_>>()
+        );
         assert!(around.tables.iter().all(|edge| edge.to != "other"));
     }
 
@@ -288,6 +362,10 @@ mod tests {
                 assert!(drawing.contains(name), "{name} is missing in {drawing}");
             }
         }
-        assert!(graph.to_text().contains("revenue  ←  payments.amount (derived)"));
+        assert!(
+            graph
+                .to_text()
+                .contains("revenue  ←  payments.amount (derived)")
+        );
     }
 }

@@ -26,19 +26,32 @@ impl ProjectLock {
             .map_err(|source| PipelineError::file("making the folder", state_folder, source))?;
         let path = state_folder.join("lock");
         let refused = |source| PipelineError::file("locking", &path, source);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(refused)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(refused)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder).map_err(refused)?;
-                let holder = if holder.trim().is_empty() { "unknown" } else { holder.trim() };
-                return Err(PipelineError::Locked { holder: holder.to_owned() });
+                let holder = if holder.trim().is_empty() {
+                    "unknown"
+                } else {
+                    holder.trim()
+                };
+                return Err(PipelineError::Locked {
+                    holder: holder.to_owned(),
+                });
             }
             Err(TryLockError::Error(source)) => return Err(refused(source)),
         }
-        file.set_len(0).and_then(|()| file.rewind()).map_err(refused)?;
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .map_err(refused)?;
         write!(file, "{}", std::process::id()).map_err(refused)?;
         Ok(Self { _file: file })
     }
@@ -53,7 +66,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let held = ProjectLock::take(folder.path()).unwrap();
         let error = ProjectLock::take(folder.path()).unwrap_err();
-        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        assert!(
+            error.to_string().contains(&std::process::id().to_string()),
+            "{error}"
+        );
         drop(held);
         ProjectLock::take(folder.path()).unwrap();
     }

@@ -8,7 +8,9 @@ use arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use tidegate_gate::Stamp;
 use tidegate_project::codes;
-use tidegate_project::{Diagnostic, Place, Query, RelationTarget, SourceMap, TableName, parse_query};
+use tidegate_project::{
+    Diagnostic, Place, Query, RelationTarget, SourceMap, TableName, parse_query,
+};
 
 use crate::catalog::Catalog;
 use crate::error::{PipelineError, Result};
@@ -43,18 +45,26 @@ impl Workspace {
     /// [`PipelineError::Query`] for mistakes, with the texts their places point into; what reading or running meets.
     pub async fn query(&self, sql: &str) -> Result<QueryResult> {
         let mut files = self.project.files.clone();
-        let parsed = parse_query(&mut files, "query", sql).map_err(|diagnostics| PipelineError::Query {
-            diagnostics,
-            files: Box::new(files.clone()),
-        })?;
-        self.run_query(&parsed, &files).await.map_err(|error| error.in_query(&files))
+        let parsed =
+            parse_query(&mut files, "query", sql).map_err(|diagnostics| PipelineError::Query {
+                diagnostics,
+                files: Box::new(files.clone()),
+            })?;
+        self.run_query(&parsed, &files)
+            .await
+            .map_err(|error| error.in_query(&files))
     }
 
     async fn run_query(&self, query: &Query, files: &SourceMap) -> Result<QueryResult> {
         let update = self.reading(query).await?;
         let rejects = Arc::new(Rejects::default());
         let scan = ScanContext {
-            stamp: Arc::new(Stamp { flow: "query".into(), run: "".into(), epoch: 0, time_micros: 0 }),
+            stamp: Arc::new(Stamp {
+                flow: "query".into(),
+                run: "".into(),
+                epoch: 0,
+                time_micros: 0,
+            }),
             meter: Arc::new(Meter::default()),
             rejects: Arc::clone(&rejects),
             with_position: false,
@@ -65,17 +75,26 @@ impl Workspace {
         let engine = self.engine()?;
         let planned = engine.plan(query, &bindings, files)?;
         let stream = engine.execute(&planned).await?;
-        Ok(QueryResult { schema: Arc::clone(planned.schema()), stream, rejects })
+        Ok(QueryResult {
+            schema: Arc::clone(planned.schema()),
+            stream,
+            rejects,
+        })
     }
 
     /// What a query needs to see of the project. Its flows are planned only if the query names a table that has no rows
     /// yet, so that asking for stored rows stays quick in a large project.
     async fn reading(&self, query: &Query) -> Result<Update<'_>> {
-        let watch = Watch { observer: Arc::new(Silent), cancel: CancelToken::default() };
+        let watch = Watch {
+            observer: Arc::new(Silent),
+            cancel: CancelToken::default(),
+        };
         let mut update = Update::over(self, Catalog::default(), watch);
         let mut missing = Vec::new();
         for leaf in update.leaves(query, "", false) {
-            let RelationTarget::Table { name, .. } = &leaf.relation.target else { continue };
+            let RelationTarget::Table { name, .. } = &leaf.relation.target else {
+                continue;
+            };
             if system::schema(name).is_none() && self.lake().await?.table(name).await?.is_none() {
                 missing.push((name.clone(), leaf.relation.place));
             }
@@ -83,9 +102,17 @@ impl Workspace {
         if !missing.is_empty() {
             update.catalog = Catalog::build(self).await?;
         }
-        let unknown = missing.iter().filter(|(name, _)| update.catalog.schema(name).is_none());
-        let mistakes: Vec<Diagnostic> = unknown.map(|(name, place)| self.unknown_table(name, *place)).collect();
-        if mistakes.is_empty() { Ok(update) } else { Err(PipelineError::Diagnostics(mistakes)) }
+        let unknown = missing
+            .iter()
+            .filter(|(name, _)| update.catalog.schema(name).is_none());
+        let mistakes: Vec<Diagnostic> = unknown
+            .map(|(name, place)| self.unknown_table(name, *place))
+            .collect();
+        if mistakes.is_empty() {
+            Ok(update)
+        } else {
+            Err(PipelineError::Diagnostics(mistakes))
+        }
     }
 
     fn unknown_table(&self, name: &TableName, place: Place) -> Diagnostic {
@@ -95,12 +122,14 @@ impl Workspace {
                 .at(place, "nothing was written to it")
                 .help(format!("run `tidegate run {name}` first"));
         }
-        let diagnostic = Diagnostic::error(codes::UNKNOWN_TABLE, format!("there is no table `{name}`"))
-            .at(place, "not a table, view or file");
+        let diagnostic =
+            Diagnostic::error(codes::UNKNOWN_TABLE, format!("there is no table `{name}`"))
+                .at(place, "not a table, view or file");
         let names = self.names().into_iter().chain(system::names()).collect();
         match nearest(&name.to_string(), names) {
             Some(nearest) => diagnostic.help(format!("did you mean `{nearest}`?")),
-            None => diagnostic.help("files are read with read_files('path') or, for example, csv.`path`"),
+            None => diagnostic
+                .help("files are read with read_files('path') or, for example, csv.`path`"),
         }
     }
 

@@ -124,6 +124,9 @@ impl TableReport {
 
     /// Whether the table holds what this update should have given it.
     pub fn is_ok(&self) -> bool {
-        matches!(self.outcome, Outcome::Refreshed | Outcome::Skipped | Outcome::Defined)
+        matches!(
+            self.outcome,
+            Outcome::Refreshed | Outcome::Skipped | Outcome::Defined
+        )
     }
 }

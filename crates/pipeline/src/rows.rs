@@ -18,7 +18,9 @@ use arrow::buffer::Buffer;
 use arrow::datatypes::{Field, Schema};
 use parking_lot::{Condvar, Mutex};
 use tidegate_connect::{Decoded, Piece, RawBatch};
-use tidegate_gate::{Counts, Gate, Incoming, Judged, KeyIndex, Layout, Malformed, MalformedKind, Split, Stamp};
+use tidegate_gate::{
+    Counts, Gate, Incoming, Judged, KeyIndex, Layout, Malformed, MalformedKind, Split, Stamp,
+};
 
 use crate::error::PipelineError;
 use crate::events::Meter;
@@ -106,7 +108,10 @@ pub(crate) fn drive<D: Destination>(
     destinations: Vec<D>,
 ) -> Result<Driven<D>, PipelineError> {
     let window = destinations.len() * 2;
-    let feed = Mutex::new(Feed { loads, exhausted: false });
+    let feed = Mutex::new(Feed {
+        loads,
+        exhausted: false,
+    });
     let order = Order::new(keys, window);
     let finished: Vec<Result<D, ()>> = std::thread::scope(|scope| {
         let workers: Vec<_> = destinations
@@ -119,7 +124,10 @@ pub(crate) fn drive<D: Destination>(
                 })
             })
             .collect();
-        workers.into_iter().map(|worker| worker.join().map_err(drop)).collect()
+        workers
+            .into_iter()
+            .map(|worker| worker.join().map_err(drop))
+            .collect()
     });
     let state = order.state.into_inner();
     if let Some((_, error)) = state.failure {
@@ -129,7 +137,11 @@ pub(crate) fn drive<D: Destination>(
     for destination in finished {
         returned.push(destination.map_err(|()| PipelineError::Worker)?);
     }
-    Ok(Driven { counts: state.counts, destinations: returned, next_lines: state.next_lines })
+    Ok(Driven {
+        counts: state.counts,
+        destinations: returned,
+        next_lines: state.next_lines,
+    })
 }
 
 struct Feed<I> {
@@ -189,7 +201,11 @@ impl Order {
             exhausted: false,
             failure: None,
         };
-        Self { state: Mutex::new(state), moved: Condvar::new(), window }
+        Self {
+            state: Mutex::new(state),
+            moved: Condvar::new(),
+            window,
+        }
     }
 
     /// Finished batches first, so that memory is freed; then a new load, unless too many wait already.
@@ -215,14 +231,23 @@ impl Order {
 
     fn fail(&self, number: u64, error: PipelineError) {
         let mut state = self.state.lock();
-        if state.failure.as_ref().is_none_or(|(earlier, _)| number < *earlier) {
+        if state
+            .failure
+            .as_ref()
+            .is_none_or(|(earlier, _)| number < *earlier)
+        {
             state.failure = Some((number, error));
         }
         self.moved.notify_all();
     }
 
     /// Puts a judged load in its place and lets all whose turn has come through the keys.
-    fn arrive(&self, number: u64, arrived: Arrived, route: &Route<'_>) -> Result<(), PipelineError> {
+    fn arrive(
+        &self,
+        number: u64,
+        arrived: Arrived,
+        route: &Route<'_>,
+    ) -> Result<(), PipelineError> {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.waiting.insert(number, arrived);
@@ -239,14 +264,22 @@ impl Order {
 impl OrderState {
     /// The part that must happen in the order of the source.
     fn settle(&mut self, mut arrived: Arrived, route: &Route<'_>) -> Result<Judged, PipelineError> {
-        if let Load::Piece { first_line, source, .. } = &arrived.load {
+        if let Load::Piece {
+            first_line, source, ..
+        } = &arrived.load
+        {
             let source = Arc::clone(source);
             if let Some(first_line) = first_line {
                 (self.line, self.skip) = (*first_line, 0);
             }
             if self.skip > 0 {
                 let (judged, overrun, lines) = judge(&arrived.load, self.skip, route)?;
-                arrived = Arrived { judged, overrun, lines, ..arrived };
+                arrived = Arrived {
+                    judged,
+                    overrun,
+                    lines,
+                    ..arrived
+                };
             }
             arrived.judged.set_first_line(self.line);
             self.line += arrived.lines;
@@ -258,8 +291,12 @@ impl OrderState {
     }
 }
 
-fn work<I>(feed: &Mutex<Feed<I>>, order: &Order, route: &Route<'_>, destination: &mut impl Destination)
-where
+fn work<I>(
+    feed: &Mutex<Feed<I>>,
+    order: &Order,
+    route: &Route<'_>,
+    destination: &mut impl Destination,
+) where
     I: Iterator<Item = Result<Load, PipelineError>> + Send,
 {
     loop {
@@ -270,13 +307,24 @@ where
                 Err(error) => return order.fail(number, error),
             },
             Next::Take => {
-                let Some((number, load)) = take(feed, order) else { continue };
+                let Some((number, load)) = take(feed, order) else {
+                    continue;
+                };
                 let outcome = load.and_then(|load| {
                     if route.cancel.is_cancelled() {
                         return Err(PipelineError::Cancelled);
                     }
                     let (judged, overrun, lines) = judge(&load, 0, route)?;
-                    order.arrive(number, Arrived { load, judged, overrun, lines }, route)
+                    order.arrive(
+                        number,
+                        Arrived {
+                            load,
+                            judged,
+                            overrun,
+                            lines,
+                        },
+                        route,
+                    )
                 });
                 if let Err(error) = outcome {
                     return order.fail(number, error);
@@ -313,10 +361,24 @@ where
 }
 
 /// Decodes and judges; gives also the overrun and the physical lines.
-fn judge(load: &Load, skip: usize, route: &Route<'_>) -> Result<(Judged, usize, u64), PipelineError> {
+fn judge(
+    load: &Load,
+    skip: usize,
+    route: &Route<'_>,
+) -> Result<(Judged, usize, u64), PipelineError> {
     match load {
-        Load::Piece { piece, source, shape, .. } => {
-            let Decoded { batch, overrun, lines, .. } = piece.decode(skip)?;
+        Load::Piece {
+            piece,
+            source,
+            shape,
+            ..
+        } => {
+            let Decoded {
+                batch,
+                overrun,
+                lines,
+                ..
+            } = piece.decode(skip)?;
             let incoming = incoming(batch, Arc::clone(source), shape, route.raw_column)?;
             Ok((route.gate.judge(incoming)?, overrun, lines))
         }
@@ -352,18 +414,37 @@ fn incoming(
 /// The same columns under the table's names; columns behind the named ones keep theirs.
 fn renamed(batch: &RecordBatch, names: &[String]) -> Result<RecordBatch, PipelineError> {
     let schema = batch.schema();
-    let fields = schema.fields().iter().enumerate().map(|(index, field)| match names.get(index) {
-        Some(name) => Arc::new(field.as_ref().clone().with_name(name)),
-        None => Arc::clone(field),
-    });
-    Ok(batch.clone().with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())))?)
+    let fields = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(index, field)| match names.get(index) {
+            Some(name) => Arc::new(field.as_ref().clone().with_name(name)),
+            None => Arc::clone(field),
+        });
+    Ok(batch
+        .clone()
+        .with_schema(Arc::new(Schema::new(fields.collect::<Vec<_>>())))?)
 }
 
-fn with_column(batch: &RecordBatch, name: &str, column: ArrayRef) -> Result<RecordBatch, PipelineError> {
+fn with_column(
+    batch: &RecordBatch,
+    name: &str,
+    column: ArrayRef,
+) -> Result<RecordBatch, PipelineError> {
     let field = Arc::new(Field::new(name, column.data_type().clone(), true));
-    let fields: Vec<_> = batch.schema().fields().iter().cloned().chain([field]).collect();
+    let fields: Vec<_> = batch
+        .schema()
+        .fields()
+        .iter()
+        .cloned()
+        .chain([field])
+        .collect();
     let columns = batch.columns().iter().cloned().chain([column]).collect();
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    Ok(RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        columns,
+    )?)
 }
 
 fn malformed(row: tidegate_connect::Malformed) -> Malformed {
@@ -376,7 +457,12 @@ fn malformed(row: tidegate_connect::Malformed) -> Malformed {
         Found::TooLong => MalformedKind::TooLong,
         Found::Truncated | Found::Cell => MalformedKind::Other,
     };
-    Malformed { line: row.line, raw: Buffer::from(row.raw), kind, message: row.message }
+    Malformed {
+        line: row.line,
+        raw: Buffer::from(row.raw),
+        kind,
+        message: row.message,
+    }
 }
 
 /// Splits a batch and hands it on; gives its counts.
@@ -389,7 +475,10 @@ fn split(
     let source: Arc<str> = judged.source().into();
     let mut split = route.gate.split(judged, route.stamp)?;
     if let Some(fail) = split.fail.take() {
-        return Err(PipelineError::FailUpdate { table: route.table.to_owned(), fail: Box::new(fail) });
+        return Err(PipelineError::FailUpdate {
+            table: route.table.to_owned(),
+            fail: Box::new(fail),
+        });
     }
     let counts = split.counts.clone();
     route.meter.add(counts.rows_in, 0);

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringViewArray,
+    TimestampMicrosecondArray,
+};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
@@ -132,8 +135,12 @@ const TABLES: &[SystemTable] = &[
 ];
 
 fn find(name: &TableName) -> Option<&'static SystemTable> {
-    let system = name.schema().is_some_and(|schema| schema.eq_ignore_ascii_case("system"));
-    TABLES.iter().find(|table| system && table.name.eq_ignore_ascii_case(name.name()))
+    let system = name
+        .schema()
+        .is_some_and(|schema| schema.eq_ignore_ascii_case("system"));
+    TABLES
+        .iter()
+        .find(|table| system && table.name.eq_ignore_ascii_case(name.name()))
 }
 
 /// The names of all system tables, qualified.
@@ -157,9 +164,15 @@ pub(crate) fn schema(name: &TableName) -> Option<SchemaRef> {
 }
 
 /// A system table with its rows of now.
-pub(crate) async fn provider(workspace: &Workspace, name: &TableName) -> Result<Arc<dyn TableProvider>> {
+pub(crate) async fn provider(
+    workspace: &Workspace,
+    name: &TableName,
+) -> Result<Arc<dyn TableProvider>> {
     let (Some(table), Some(schema)) = (find(name), schema(name)) else {
-        return Err(crate::PipelineError::UnknownTable { name: name.to_string(), nearest: None });
+        return Err(crate::PipelineError::UnknownTable {
+            name: name.to_string(),
+            nearest: None,
+        });
     };
     let columns = (table.rows)(workspace).await?;
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
@@ -171,7 +184,9 @@ fn text<T: AsRef<str>>(values: impl IntoIterator<Item = Option<T>>) -> ArrayRef 
 }
 
 fn count(values: impl IntoIterator<Item = Option<u64>>) -> ArrayRef {
-    let values = values.into_iter().map(|value| value.and_then(|value| i64::try_from(value).ok()));
+    let values = values
+        .into_iter()
+        .map(|value| value.and_then(|value| i64::try_from(value).ok()));
     Arc::new(values.collect::<Int64Array>())
 }
 
@@ -180,7 +195,12 @@ fn seconds(values: impl IntoIterator<Item = Option<f64>>) -> ArrayRef {
 }
 
 fn time(values: impl IntoIterator<Item = Option<i64>>) -> ArrayRef {
-    Arc::new(values.into_iter().collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+    Arc::new(
+        values
+            .into_iter()
+            .collect::<TimestampMicrosecondArray>()
+            .with_timezone("UTC"),
+    )
 }
 
 async fn runs(workspace: &Workspace) -> Result<Vec<ArrayRef>> {
@@ -192,7 +212,10 @@ async fn runs(workspace: &Workspace) -> Result<Vec<ArrayRef>> {
         time(runs.iter().map(|run| Some(run.started_micros))),
         time(runs.iter().map(|run| run.ended_micros)),
         seconds(runs.iter().map(tidegate_store::Run::seconds)),
-        text(runs.iter().map(|run| run.error.as_ref().map(ToString::to_string))),
+        text(
+            runs.iter()
+                .map(|run| run.error.as_ref().map(ToString::to_string)),
+        ),
     ])
 }
 
@@ -212,16 +235,28 @@ async fn flows(workspace: &Workspace) -> Result<Vec<ArrayRef>> {
         count(flows.iter().map(|flow| Some(flow.kept_failed))),
         count(flows.iter().map(|flow| Some(flow.bytes))),
         text(flows.iter().map(|flow| flow.skipped_reason.as_deref())),
-        text(flows.iter().map(|flow| flow.error.as_ref().map(ToString::to_string))),
+        text(
+            flows
+                .iter()
+                .map(|flow| flow.error.as_ref().map(ToString::to_string)),
+        ),
     ])
 }
 
 async fn expectations(workspace: &Workspace) -> Result<Vec<ArrayRef>> {
-    let results = workspace.store().await?.list_expectations(RECORDS_MAX).await?;
+    let results = workspace
+        .store()
+        .await?
+        .list_expectations(RECORDS_MAX)
+        .await?;
     Ok(vec![
         text(results.iter().map(|result| Some(result.run.as_str()))),
         text(results.iter().map(|result| Some(result.table.as_str()))),
-        text(results.iter().map(|result| Some(result.constraint.as_str()))),
+        text(
+            results
+                .iter()
+                .map(|result| Some(result.constraint.as_str())),
+        ),
         count(results.iter().map(|result| Some(result.passed))),
         count(results.iter().map(|result| Some(result.failed))),
         text(results.iter().map(|result| Some(result.outcome.as_str()))),
@@ -244,10 +279,17 @@ async fn files(workspace: &Workspace) -> Result<Vec<ArrayRef>> {
     let mut rows = Vec::new();
     for flow in &workspace.project.flows {
         let id = tidegate_lake::FlowId::new(flow.name.key());
-        let Some(table) = lake.table(&flow.target).await? else { continue };
+        let Some(table) = lake.table(&flow.target).await? else {
+            continue;
+        };
         let positions = lake.flow_log(&id).positions(table.flow_epoch(&id)).await?;
         for (path, position) in positions.files.into_values().flatten() {
-            rows.push((flow.target.to_string(), flow.name.to_string(), path, position));
+            rows.push((
+                flow.target.to_string(),
+                flow.name.to_string(),
+                path,
+                position,
+            ));
         }
     }
     Ok(vec![
@@ -256,7 +298,10 @@ async fn files(workspace: &Workspace) -> Result<Vec<ArrayRef>> {
         text(rows.iter().map(|row| Some(row.2.as_str()))),
         count(rows.iter().map(|row| Some(row.3.to))),
         count(rows.iter().map(|row| Some(row.3.size))),
-        time(rows.iter().map(|row| Some(row.3.modified_ms.saturating_mul(1_000)))),
+        time(
+            rows.iter()
+                .map(|row| Some(row.3.modified_ms.saturating_mul(1_000))),
+        ),
     ])
 }
 
@@ -270,12 +315,20 @@ async fn tables(workspace: &Workspace) -> Result<Vec<ArrayRef>> {
             (count, bytes) = (stored.rows().await?, Some(stored.bytes().await?));
             files = Some(stored.files().await?.len() as u64);
         }
-        rows.push((table, stored.map(|stored| stored.version()), count, bytes, files));
+        rows.push((
+            table,
+            stored.map(|stored| stored.version()),
+            count,
+            bytes,
+            files,
+        ));
     }
     Ok(vec![
         text(rows.iter().map(|row| Some(row.0.name.to_string()))),
         text(rows.iter().map(|row| Some(row.0.kind.describe()))),
-        Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.0.private)))),
+        Arc::new(BooleanArray::from_iter(
+            rows.iter().map(|row| Some(row.0.private)),
+        )),
         count(rows.iter().map(|row| row.1)),
         count(rows.iter().map(|row| row.2)),
         count(rows.iter().map(|row| row.3)),
@@ -293,7 +346,10 @@ async fn quarantine(workspace: &Workspace) -> Result<Vec<ArrayRef>> {
     Ok(vec![
         text(rows.iter().map(|(summary, _)| Some(summary.table.as_str()))),
         text(rows.iter().map(|(_, reason)| Some(reason.outcome.as_str()))),
-        text(rows.iter().map(|(_, reason)| Some(reason.constraint.as_str()))),
+        text(
+            rows.iter()
+                .map(|(_, reason)| Some(reason.constraint.as_str())),
+        ),
         text(rows.iter().map(|(_, reason)| reason.column.as_deref())),
         count(rows.iter().map(|(_, reason)| Some(reason.rows))),
     ])

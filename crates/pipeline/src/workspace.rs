@@ -46,7 +46,9 @@ impl Workspace {
     pub fn open(root: &Path, options: &OpenOptions) -> Result<Self> {
         let marks = ["tidegate.toml", "spark-pipeline.yml", "spark-pipeline.yaml"];
         if !marks.iter().any(|mark| root.join(mark).is_file()) {
-            return Err(PipelineError::NoProject { folder: root.display().to_string() });
+            return Err(PipelineError::NoProject {
+                folder: root.display().to_string(),
+            });
         }
         let loaded = Project::load(root);
         Ok(Self::over(loaded.project, loaded.diagnostics, options))
@@ -67,7 +69,11 @@ impl Workspace {
         Self::over(project, Vec::new(), options)
     }
 
-    pub(crate) fn over(mut project: Project, diagnostics: Vec<Diagnostic>, options: &OpenOptions) -> Self {
+    pub(crate) fn over(
+        mut project: Project,
+        diagnostics: Vec<Diagnostic>,
+        options: &OpenOptions,
+    ) -> Self {
         let settings = &mut project.settings;
         if let Some(warehouse) = &options.warehouse {
             settings.warehouse.clone_from(warehouse);
@@ -101,14 +107,27 @@ impl Workspace {
 
     /// Refuses to go on with mistakes in the project's text.
     pub(crate) fn refuse_mistakes(&self) -> Result<()> {
-        let mistakes: Vec<Diagnostic> =
-            self.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).cloned().collect();
-        if mistakes.is_empty() { Ok(()) } else { Err(PipelineError::Diagnostics(mistakes)) }
+        let mistakes: Vec<Diagnostic> = self
+            .diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.is_error())
+            .cloned()
+            .collect();
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(PipelineError::Diagnostics(mistakes))
+        }
     }
 
     /// Names of all tables and views, sorted.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.project.tables.iter().map(|table| table.name.to_string()).collect();
+        let mut names: Vec<String> = self
+            .project
+            .tables
+            .iter()
+            .map(|table| table.name.to_string())
+            .collect();
         names.sort();
         names
     }
@@ -118,7 +137,10 @@ impl Workspace {
     /// # Errors
     /// [`PipelineError::UnknownTable`] with the nearest name.
     pub fn table_named(&self, name: &str) -> Result<TableName> {
-        let found = self.project.resolve(name).filter(|resolved| self.project.table(resolved).is_some());
+        let found = self
+            .project
+            .resolve(name)
+            .filter(|resolved| self.project.table(resolved).is_some());
         found.ok_or_else(|| PipelineError::UnknownTable {
             name: name.to_owned(),
             nearest: nearest(name, self.names()),
@@ -154,7 +176,9 @@ impl Workspace {
         let settings = &self.project.settings;
         EngineSettings {
             threads,
-            memory_bytes: settings.memory_bytes.and_then(|bytes| usize::try_from(bytes).ok()),
+            memory_bytes: settings
+                .memory_bytes
+                .and_then(|bytes| usize::try_from(bytes).ok()),
             spill_folder: settings.spill.clone(),
             configuration: settings.configuration.clone(),
             ..EngineSettings::default()
@@ -164,7 +188,9 @@ impl Workspace {
     /// The lake, opened on first use.
     pub(crate) async fn lake(&self) -> Result<&Lake> {
         let open = || async {
-            Ok::<_, PipelineError>(Lake::open(&self.project.settings.warehouse, &BTreeMap::new()).await?)
+            Ok::<_, PipelineError>(
+                Lake::open(&self.project.settings.warehouse, &BTreeMap::new()).await?,
+            )
         };
         self.lake.get_or_try_init(open).await
     }
@@ -190,7 +216,12 @@ pub(crate) fn nearest(name: &str, names: Vec<String>) -> Option<String> {
     let name = name.to_lowercase();
     let (distance, found) = names
         .into_iter()
-        .map(|other| (strsim::damerau_levenshtein(&name, &other.to_lowercase()), other))
+        .map(|other| {
+            (
+                strsim::damerau_levenshtein(&name, &other.to_lowercase()),
+                other,
+            )
+        })
         .min_by_key(|(distance, _)| *distance)?;
     (distance <= 1 + name.len() / 3).then_some(found)
 }

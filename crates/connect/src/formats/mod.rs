@@ -4,9 +4,13 @@
 //! A format's module has a `READER` that says how it is recognised, and two functions:
 //! `discover` looks at one file and says what it found; `pieces` cuts a slice into pieces.
 
+pub(crate) mod avro;
 pub(crate) mod csv;
+pub(crate) mod excel;
 pub(crate) mod json;
+pub(crate) mod parquet;
 pub(crate) mod text;
+mod typed;
 
 use crate::discover::Found;
 use crate::error::Result;
@@ -77,7 +81,14 @@ pub(crate) struct FormatReader {
 
 /// All formats there are. The binary ones come first, since their marks cannot be mistaken, and
 /// plain text last, since it is everything.
-pub(crate) static READERS: &[&FormatReader] = &[&json::READER, &csv::READER, &text::READER];
+pub(crate) static READERS: &[&FormatReader] = &[
+    &parquet::READER,
+    &avro::READER,
+    &excel::READER,
+    &json::READER,
+    &csv::READER,
+    &text::READER,
+];
 
 /// The module of a format.
 pub(crate) fn reader_of(format: Format) -> &'static FormatReader {

@@ -43,7 +43,12 @@ impl Workspace {
             if quarantine.is_none() {
                 continue;
             }
-            let summary = self.summarise(&table.name.to_string(), &table.name.quarantine().to_string()).await?;
+            let summary = self
+                .summarise(
+                    &table.name.to_string(),
+                    &table.name.quarantine().to_string(),
+                )
+                .await?;
             if summary.held + summary.released > 0 {
                 summaries.push(summary);
             }
@@ -54,20 +59,29 @@ impl Workspace {
     async fn summarise(&self, table: &str, quarantine: &str) -> Result<QuarantineSummary> {
         let sql = format!("SELECT state, reasons FROM {quarantine}");
         let mut stream = self.query(&sql).await?.stream;
-        let mut summary = QuarantineSummary { table: table.to_owned(), held: 0, released: 0, reasons: Vec::new() };
+        let mut summary = QuarantineSummary {
+            table: table.to_owned(),
+            held: 0,
+            released: 0,
+            reasons: Vec::new(),
+        };
         let mut counted: BTreeMap<(String, String, Option<String>), u64> = BTreeMap::new();
         while let Some(batch) = stream.try_next().await? {
             rows::count_reasons(&batch, &mut summary, &mut counted)?;
         }
-        let reasons = counted.into_iter().map(|((state, constraint, column), rows)| ReasonCount {
-            constraint,
-            column,
-            outcome: state,
-            rows,
-            passed: 0,
-        });
+        let reasons = counted
+            .into_iter()
+            .map(|((state, constraint, column), rows)| ReasonCount {
+                constraint,
+                column,
+                outcome: state,
+                rows,
+                passed: 0,
+            });
         summary.reasons = reasons.collect();
-        summary.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.rows));
+        summary
+            .reasons
+            .sort_by_key(|reason| std::cmp::Reverse(reason.rows));
         Ok(summary)
     }
 }

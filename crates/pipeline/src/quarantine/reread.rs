@@ -24,17 +24,36 @@ pub(super) struct Rereader {
 
 impl Rereader {
     /// The reader of a table whose rows come from lines of text; none for any other table.
-    pub(super) async fn of(workspace: &Workspace, table: &Table, names: &[String]) -> Result<Option<Self>> {
+    pub(super) async fn of(
+        workspace: &Workspace,
+        table: &Table,
+        names: &[String],
+    ) -> Result<Option<Self>> {
         let flows = workspace.project.flows_into(&table.name);
         for relation in flows.flat_map(|flow| &flow.query.relations) {
-            let RelationTarget::Files { path, format, options, .. } = &relation.target else { continue };
+            let RelationTarget::Files {
+                path,
+                format,
+                options,
+                ..
+            } = &relation.target
+            else {
+                continue;
+            };
             let options = FileOptions::parse(format.as_deref(), options)?;
-            let found = workspace.discoveries.of_path(&workspace.project.root, path, &options).await?;
+            let found = workspace
+                .discoveries
+                .of_path(&workspace.project.root, path, &options)
+                .await?;
             let mut discovered = Discovered::clone(&found);
             let header = match &mut discovered.layout {
                 Layout::Csv(dialect) => {
                     (dialect.header, dialect.skip_rows) = (1, 0);
-                    let columns: Vec<&str> = discovered.columns.iter().map(|column| column.name.as_str()).collect();
+                    let columns: Vec<&str> = discovered
+                        .columns
+                        .iter()
+                        .map(|column| column.name.as_str())
+                        .collect();
                     Some(columns.join(&dialect.delimiter))
                 }
                 Layout::Json(_) | Layout::Text => None,
@@ -48,22 +67,36 @@ impl Rereader {
 
     /// The fields of each text, by the wanted names; none for a text that still cannot be cut into them.
     pub(super) fn read(&self, texts: &[Option<&str>]) -> Result<Vec<Option<Vec<Option<String>>>>> {
-        let folder = tempfile::tempdir()
-            .map_err(|source| PipelineError::file("making a folder in", &std::env::temp_dir(), source))?;
+        let folder = tempfile::tempdir().map_err(|source| {
+            PipelineError::file("making a folder in", &std::env::temp_dir(), source)
+        })?;
         let path = folder.path().join("rows");
-        let starts = self.write(texts, &path).map_err(|source| PipelineError::file("writing", &path, source))?;
+        let starts = self
+            .write(texts, &path)
+            .map_err(|source| PipelineError::file("writing", &path, source))?;
         let file = Arc::new(FileEntry::local(&path)?);
         let mut found = vec![None; texts.len()];
         let mut line = 1;
         for piece in self.reading.pieces(Slice::whole(&file), Handle::current()) {
             let decoded = piece?.decode(0)?;
-            let columns: Vec<StringViewArray> = decoded.batch.columns.columns()[..decoded.batch.extra]
+            let columns: Vec<StringViewArray> = decoded.batch.columns.columns()
+                [..decoded.batch.extra]
                 .iter()
-                .map(|column| Ok(arrow::array::AsArray::as_string_view(&arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8View)?).clone()))
+                .map(|column| {
+                    Ok(arrow::array::AsArray::as_string_view(&arrow::compute::cast(
+                        column,
+                        &arrow::datatypes::DataType::Utf8View,
+                    )?)
+                    .clone())
+                })
                 .collect::<Result<_>>()?;
             for (row, own) in decoded.batch.line.iter().enumerate() {
-                let Ok(index) = starts.binary_search(&(line + u64::from(*own))) else { continue };
-                let cells = columns.iter().map(|column| column.is_valid(row).then(|| column.value(row).to_owned()));
+                let Ok(index) = starts.binary_search(&(line + u64::from(*own))) else {
+                    continue;
+                };
+                let cells = columns
+                    .iter()
+                    .map(|column| column.is_valid(row).then(|| column.value(row).to_owned()));
                 found[index] = Some(cells.collect());
             }
             line += decoded.lines;

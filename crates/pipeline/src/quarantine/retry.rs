@@ -26,7 +26,9 @@ use crate::error::{PipelineError, Result};
 use crate::gates::{GateSettings, gate_of};
 use crate::lock::ProjectLock;
 use crate::report::ReasonCount;
-use crate::update::{EpochCommit, EpochFiles, FlowState, add_promises, preload, quarantine_spec, table_spec};
+use crate::update::{
+    EpochCommit, EpochFiles, FlowState, add_promises, preload, quarantine_spec, table_spec,
+};
 use crate::workspace::Workspace;
 
 /// What to send through the gate again, and how to change it first.
@@ -63,10 +65,13 @@ impl Workspace {
     pub async fn quarantine_retry(&self, request: &RetryRequest) -> Result<RetryReport> {
         self.refuse_mistakes()?;
         let name = self.table_named(&request.table)?;
-        let table = self.project.table(&name).ok_or_else(|| PipelineError::UnknownTable {
-            name: request.table.clone(),
-            nearest: None,
-        })?;
+        let table = self
+            .project
+            .table(&name)
+            .ok_or_else(|| PipelineError::UnknownTable {
+                name: request.table.clone(),
+                nearest: None,
+            })?;
         let _lock = ProjectLock::take(&self.state_folder())?;
         let catalog = Catalog::build(self).await?;
         catalog.refuse_mistakes()?;
@@ -77,9 +82,12 @@ impl Workspace {
     /// Finishes a retry of this table that was killed between its two commits, if there is one.
     pub(crate) async fn finish_retry(&self, table: &Table, catalog: &Catalog) -> Result<()> {
         let state = FlowState::load(self.lake().await?, retry_flow(table), &table.name).await?;
-        let Some(intent) = state.half_done().await? else { return Ok(()) };
-        let request: RetryRequest = serde_json::from_str(&intent.fingerprint)
-            .map_err(|error| PipelineError::Request(format!("the intent of a retry cannot be read: {error}")))?;
+        let Some(intent) = state.half_done().await? else {
+            return Ok(());
+        };
+        let request: RetryRequest = serde_json::from_str(&intent.fingerprint).map_err(|error| {
+            PipelineError::Request(format!("the intent of a retry cannot be read: {error}"))
+        })?;
         self.retry(table, catalog, &request, Some(intent)).await?;
         Ok(())
     }
@@ -94,20 +102,26 @@ impl Workspace {
         let lake = self.lake().await?;
         let state = FlowState::load(lake, retry_flow(table), &table.name).await?;
         let Some(quarantine) = state.quarantine.clone() else {
-            return Err(PipelineError::Request(format!("`{}` has no quarantined rows", table.name)));
+            return Err(PipelineError::Request(format!(
+                "`{}` has no quarantined rows",
+                table.name
+            )));
         };
         let intent = match again {
             Some(intent) => intent,
             None => {
-                let text = serde_json::to_string(request)
-                    .map_err(|error| PipelineError::Request(format!("the request cannot be kept: {error}")))?;
+                let text = serde_json::to_string(request).map_err(|error| {
+                    PipelineError::Request(format!("the request cannot be kept: {error}"))
+                })?;
                 let run = format!("retry-{}", uuid::Uuid::now_v7());
                 let intent = state.next_intent(&run, &text, false);
                 state.begin(&intent).await?;
                 intent
             }
         };
-        let worked = self.work(table, catalog, request, &state, &intent, &quarantine).await;
+        let worked = self
+            .work(table, catalog, request, &state, &intent, &quarantine)
+            .await;
         let (report, files) = match worked {
             Ok(worked) => worked,
             Err(error) => {
@@ -115,7 +129,13 @@ impl Workspace {
                 return Err(error);
             }
         };
-        EpochCommit { lake, state: &state, intent: &intent }.commit(files).await?;
+        EpochCommit {
+            lake,
+            state: &state,
+            intent: &intent,
+        }
+        .commit(files)
+        .await?;
         Ok(report)
     }
 
@@ -136,7 +156,12 @@ impl Workspace {
         let schema = match (catalog.schema(&table.name), &state.target) {
             (_, Some(target)) => target.schema(),
             (Some(schema), None) => schema,
-            (None, None) => return Err(PipelineError::Request(format!("`{}` has no columns yet", table.name))),
+            (None, None) => {
+                return Err(PipelineError::Request(format!(
+                    "`{}` has no columns yet",
+                    table.name
+                )));
+            }
         };
         let settings = self.retry_settings(table)?;
         let gate = gate_of(self, table, &schema, &settings)?;
@@ -144,7 +169,12 @@ impl Workspace {
         if let (false, Some(target)) = (gate.contract().key.is_empty(), state.base(intent).await?) {
             preload(self, &gate, &mut keys, &target).await?;
         }
-        let names: Vec<String> = gate.contract().columns.iter().map(|column| column.name.clone()).collect();
+        let names: Vec<String> = gate
+            .contract()
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
         let reread = Rereader::of(self, table, &names).await?;
         let (good, held) = (table_spec(table, &schema), quarantine_spec(&table.name));
         let replaced = base.files().await?;
@@ -182,13 +212,23 @@ impl Workspace {
     fn retry_settings(&self, table: &Table) -> Result<GateSettings> {
         for flow in self.project.flows_into(&table.name) {
             for relation in &flow.query.relations {
-                if let tidegate_project::RelationTarget::Files { format, options, .. } = &relation.target {
+                if let tidegate_project::RelationTarget::Files {
+                    format, options, ..
+                } = &relation.target
+                {
                     let options = FileOptions::parse(format.as_deref(), options)?;
-                    return Ok(GateSettings { coercion: options.coercion, positions: true, ..GateSettings::default() });
+                    return Ok(GateSettings {
+                        coercion: options.coercion,
+                        positions: true,
+                        ..GateSettings::default()
+                    });
                 }
             }
         }
-        Ok(GateSettings { positions: true, ..GateSettings::default() })
+        Ok(GateSettings {
+            positions: true,
+            ..GateSettings::default()
+        })
     }
 }
 
@@ -225,15 +265,27 @@ impl Change {
         request: &RetryRequest,
         reread: Option<Rereader>,
     ) -> Result<Self> {
-        let names: Vec<String> = gate.contract().columns.iter().map(|column| column.name.clone()).collect();
+        let names: Vec<String> = gate
+            .contract()
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect();
         let fields = RecordBatch::new_empty(rows::text_schema(&names));
-        let seen = rows::with_own_columns(&fields, &RecordBatch::new_empty(quarantine.schema()))?.schema();
+        let seen =
+            rows::with_own_columns(&fields, &RecordBatch::new_empty(quarantine.schema()))?.schema();
         let mut files = SourceMap::default();
         let mut parsed = |label: &str, text: &str| {
-            parse_expression(&mut files, label, text)
-                .map_err(|diagnostics| PipelineError::Query { diagnostics, files: Box::new(files.clone()) })
+            parse_expression(&mut files, label, text).map_err(|diagnostics| PipelineError::Query {
+                diagnostics,
+                files: Box::new(files.clone()),
+            })
         };
-        let filter = request.filter.as_ref().map(|text| parsed("--where", text)).transpose()?;
+        let filter = request
+            .filter
+            .as_ref()
+            .map(|text| parsed("--where", text))
+            .transpose()?;
         let (mut expressions, mut raw) = (Vec::new(), Vec::new());
         for (column, text) in &request.set {
             let own = names.iter().find(|name| name.eq_ignore_ascii_case(column));
@@ -254,12 +306,30 @@ impl Change {
         let refused = |error: EngineError| PipelineError::from(error).in_query(&files);
         let compiled = |expressions: &[(String, Expression)]| match expressions.is_empty() {
             true => Ok(None),
-            false => engine.projection(expressions, Arc::clone(&seen), &files).map(Some).map_err(refused),
+            false => engine
+                .projection(expressions, Arc::clone(&seen), &files)
+                .map(Some)
+                .map_err(refused),
         };
-        let filter = filter.map(|filter| engine.predicate(&filter, Arc::clone(&seen), &files).map_err(refused));
+        let filter = filter.map(|filter| {
+            engine
+                .predicate(&filter, Arc::clone(&seen), &files)
+                .map_err(refused)
+        });
         let (set, set_raw) = (compiled(&expressions)?, compiled(&raw)?);
-        let set = set.map(|set| (expressions.iter().map(|(name, _)| name.clone()).collect(), set));
-        Ok(Self { names, set, set_raw, filter: filter.transpose()?, reread })
+        let set = set.map(|set| {
+            (
+                expressions.iter().map(|(name, _)| name.clone()).collect(),
+                set,
+            )
+        });
+        Ok(Self {
+            names,
+            set,
+            set_raw,
+            filter: filter.transpose()?,
+            reread,
+        })
     }
 
     /// The text of the rows to be tried, with the changes made; and which rows these are. Rows that still cannot be cut
@@ -267,51 +337,86 @@ impl Change {
     fn apply(&self, batch: &RecordBatch) -> Result<(RecordBatch, Vec<usize>)> {
         let fields = rows::fields_as_columns(batch, &self.names)?;
         let seen = rows::with_own_columns(&fields, batch)?;
-        let filter = self.filter.as_ref().map(|filter| filter.evaluate(&seen)).transpose()?;
+        let filter = self
+            .filter
+            .as_ref()
+            .map(|filter| filter.evaluate(&seen))
+            .transpose()?;
         let tried = rows::tried(batch, filter.as_ref())?;
         let chosen = picks(&tried);
-        let (fields, batch) = (take_record_batch(&fields, &chosen)?, take_record_batch(batch, &chosen)?);
+        let (fields, batch) = (
+            take_record_batch(&fields, &chosen)?,
+            take_record_batch(batch, &chosen)?,
+        );
         let (fields, readable) = self.read_again(fields, &batch)?;
-        let (fields, batch) = (take_record_batch(&fields, &picks(&readable))?, take_record_batch(&batch, &picks(&readable))?);
+        let (fields, batch) = (
+            take_record_batch(&fields, &picks(&readable))?,
+            take_record_batch(&batch, &picks(&readable))?,
+        );
         let tried = readable.into_iter().map(|row| tried[row]).collect();
-        let Some((names, set)) = &self.set else { return Ok((fields, tried)) };
+        let Some((names, set)) = &self.set else {
+            return Ok((fields, tried));
+        };
         let changed = set.evaluate(&rows::with_own_columns(&fields, &batch)?)?;
         let mut columns: BTreeMap<usize, ArrayRef> = BTreeMap::new();
         for (name, column) in names.iter().zip(changed.columns()) {
-            columns.insert(fields.schema().index_of(name)?, cast(column, &DataType::Utf8View)?);
+            columns.insert(
+                fields.schema().index_of(name)?,
+                cast(column, &DataType::Utf8View)?,
+            );
         }
         let all = fields.columns().iter().enumerate();
-        let all = all.map(|(index, column)| columns.remove(&index).unwrap_or_else(|| Arc::clone(column))).collect();
+        let all = all
+            .map(|(index, column)| columns.remove(&index).unwrap_or_else(|| Arc::clone(column)))
+            .collect();
         Ok((RecordBatch::try_new(fields.schema(), all)?, tried))
     }
 
     /// Cuts rows into fields again: all where their text is changed, otherwise those that have none. Gives the rows that
     /// have fields then.
-    fn read_again(&self, fields: RecordBatch, batch: &RecordBatch) -> Result<(RecordBatch, Vec<usize>)> {
+    fn read_again(
+        &self,
+        fields: RecordBatch,
+        batch: &RecordBatch,
+    ) -> Result<(RecordBatch, Vec<usize>)> {
         let known = rows::column(batch, "fields")?;
-        let wanted: Vec<usize> =
-            (0..batch.num_rows()).filter(|row| self.set_raw.is_some() || known.is_null(*row)).collect();
+        let wanted: Vec<usize> = (0..batch.num_rows())
+            .filter(|row| self.set_raw.is_some() || known.is_null(*row))
+            .collect();
         let all = || (0..batch.num_rows()).collect();
         if wanted.is_empty() {
             return Ok((fields, all()));
         }
         let Some(reread) = &self.reread else {
-            return Ok((fields, (0..batch.num_rows()).filter(|row| known.is_valid(*row)).collect()));
+            return Ok((
+                fields,
+                (0..batch.num_rows())
+                    .filter(|row| known.is_valid(*row))
+                    .collect(),
+            ));
         };
         let raw = match &self.set_raw {
-            Some(set) => Arc::clone(set.evaluate(&rows::with_own_columns(&fields, batch)?)?.column(0)),
+            Some(set) => Arc::clone(
+                set.evaluate(&rows::with_own_columns(&fields, batch)?)?
+                    .column(0),
+            ),
             None => Arc::clone(rows::column(batch, RAW_COLUMN)?),
         };
         let raw = cast(&raw, &DataType::Utf8View)?;
         let raw = raw.as_string_view();
-        let texts: Vec<Option<&str>> = wanted.iter().map(|row| raw.is_valid(*row).then(|| raw.value(*row))).collect();
+        let texts: Vec<Option<&str>> = wanted
+            .iter()
+            .map(|row| raw.is_valid(*row).then(|| raw.value(*row)))
+            .collect();
         let found = tokio::task::block_in_place(|| reread.read(&texts))?;
         rows::replaced(&fields, &wanted, &found)
     }
 }
 
 fn picks(rows: &[usize]) -> UInt32Array {
-    rows.iter().filter_map(|row| u32::try_from(*row).ok()).collect()
+    rows.iter()
+        .filter_map(|row| u32::try_from(*row).ok())
+        .collect()
 }
 
 /// A retry on its way through the batches of the quarantine.
@@ -356,7 +461,8 @@ impl Work {
         self.tried += tried.len() as u64;
         self.counts.merge(&split.counts);
         self.good.write(&split.good)?;
-        let written = rows::written_down(batch, &fates, split.quarantined.as_ref(), self.stamp.epoch)?;
+        let written =
+            rows::written_down(batch, &fates, split.quarantined.as_ref(), self.stamp.epoch)?;
         Ok(self.held.write(&written)?)
     }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, MapArray, RecordBatch, StringArray, StringViewArray,
-    StringViewBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, MapArray, RecordBatch, StringArray,
+    StringViewArray, StringViewBuilder,
 };
 use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
@@ -22,7 +22,9 @@ pub(super) fn text(batch: &RecordBatch, name: &str) -> Result<StringViewArray> {
 /// A column of a batch, by name.
 pub(super) fn column<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef> {
     batch.column_by_name(name).ok_or_else(|| {
-        PipelineError::Request(format!("the quarantine has no column `{name}`; it was written by something else"))
+        PipelineError::Request(format!(
+            "the quarantine has no column `{name}`; it was written by something else"
+        ))
     })
 }
 
@@ -44,8 +46,14 @@ pub(super) fn count_reasons(
         let own = RecordBatch::from(reasons.value(row).as_struct().clone());
         let (constraints, columns) = (text(&own, "constraint")?, text(&own, "column")?);
         for reason in 0..own.num_rows() {
-            let column = columns.is_valid(reason).then(|| columns.value(reason).to_owned());
-            let key = (state.to_owned(), constraints.value(reason).to_owned(), column);
+            let column = columns
+                .is_valid(reason)
+                .then(|| columns.value(reason).to_owned());
+            let key = (
+                state.to_owned(),
+                constraints.value(reason).to_owned(),
+                column,
+            );
             *counted.entry(key).or_default() += 1;
         }
     }
@@ -57,14 +65,21 @@ pub(super) fn fields_as_columns(batch: &RecordBatch, names: &[String]) -> Result
     let fields: &MapArray = column(batch, "fields")?.as_map();
     let keys: StringArray = cast(fields.keys(), &DataType::Utf8)?.as_string().clone();
     let values: StringArray = cast(fields.values(), &DataType::Utf8)?.as_string().clone();
-    let mut builders: Vec<StringViewBuilder> = names.iter().map(|_| StringViewBuilder::new()).collect();
-    let positions: BTreeMap<String, usize> =
-        names.iter().enumerate().map(|(index, name)| (name.to_lowercase(), index)).collect();
+    let mut builders: Vec<StringViewBuilder> =
+        names.iter().map(|_| StringViewBuilder::new()).collect();
+    let positions: BTreeMap<String, usize> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| (name.to_lowercase(), index))
+        .collect();
     let mut found: Vec<Option<usize>> = vec![None; names.len()];
     for row in 0..batch.num_rows() {
         found.fill(None);
         if fields.is_valid(row) {
-            let (start, end) = (fields.value_offsets()[row] as usize, fields.value_offsets()[row + 1] as usize);
+            let (start, end) = (
+                fields.value_offsets()[row] as usize,
+                fields.value_offsets()[row + 1] as usize,
+            );
             for entry in start..end {
                 if let Some(position) = positions.get(&keys.value(entry).to_lowercase()) {
                     found[*position] = Some(entry);
@@ -72,27 +87,43 @@ pub(super) fn fields_as_columns(batch: &RecordBatch, names: &[String]) -> Result
             }
         }
         for (builder, entry) in builders.iter_mut().zip(&found) {
-            builder.append_option(entry.filter(|entry| values.is_valid(*entry)).map(|entry| values.value(entry)));
+            builder.append_option(
+                entry
+                    .filter(|entry| values.is_valid(*entry))
+                    .map(|entry| values.value(entry)),
+            );
         }
     }
-    let columns: Vec<ArrayRef> =
-        builders.into_iter().map(|mut builder| Arc::new(builder.finish()) as ArrayRef).collect();
+    let columns: Vec<ArrayRef> = builders
+        .into_iter()
+        .map(|mut builder| Arc::new(builder.finish()) as ArrayRef)
+        .collect();
     Ok(RecordBatch::try_new(text_schema(names), columns)?)
 }
 
 /// Text columns of these names.
 pub(super) fn text_schema(names: &[String]) -> SchemaRef {
-    let fields = names.iter().map(|name| Field::new(name, DataType::Utf8View, true));
+    let fields = names
+        .iter()
+        .map(|name| Field::new(name, DataType::Utf8View, true));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// The text columns with the quarantine's own columns behind them, as far as their names do not clash: what `--set` and
 /// `--where` may name.
 pub(super) fn with_own_columns(fields: &RecordBatch, batch: &RecordBatch) -> Result<RecordBatch> {
-    let mut all: Vec<Field> = fields.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+    let mut all: Vec<Field> = fields
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| field.as_ref().clone())
+        .collect();
     let mut columns = fields.columns().to_vec();
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        if all.iter().all(|own| !own.name().eq_ignore_ascii_case(field.name())) {
+        if all
+            .iter()
+            .all(|own| !own.name().eq_ignore_ascii_case(field.name()))
+        {
             all.push(field.as_ref().clone());
             columns.push(Arc::clone(column));
         }
@@ -159,9 +190,18 @@ pub(super) fn written_down(
         columns[index] = interleave(&[columns[index].as_ref(), newer.as_ref()], &picks)?;
     }
     let fields = schema.fields().iter().zip(&columns);
-    let fields: Vec<Field> =
-        fields.map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone())).collect();
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+    let fields: Vec<Field> = fields
+        .map(|(field, column)| {
+            field
+                .as_ref()
+                .clone()
+                .with_data_type(column.data_type().clone())
+        })
+        .collect();
+    Ok(RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        columns,
+    )?)
 }
 
 /// The rows that are held and that a filter, if there is one, is TRUE for.
@@ -181,7 +221,8 @@ pub(super) fn replaced(
     at: &[usize],
     found: &[Option<Vec<Option<String>>>],
 ) -> Result<(RecordBatch, Vec<usize>)> {
-    let mut fresh: BTreeMap<usize, &Option<Vec<Option<String>>>> = at.iter().copied().zip(found).collect();
+    let mut fresh: BTreeMap<usize, &Option<Vec<Option<String>>>> =
+        at.iter().copied().zip(found).collect();
     let columns = fields.columns().iter().enumerate().map(|(index, column)| {
         let old = column.as_string_view();
         let values = (0..fields.num_rows()).map(|row| match fresh.get(&row) {
@@ -193,6 +234,8 @@ pub(super) fn replaced(
     });
     let columns = columns.collect();
     fresh.retain(|_, cells| cells.is_none());
-    let readable = (0..fields.num_rows()).filter(|row| !fresh.contains_key(row)).collect();
+    let readable = (0..fields.num_rows())
+        .filter(|row| !fresh.contains_key(row))
+        .collect();
     Ok((RecordBatch::try_new(fields.schema(), columns)?, readable))
 }

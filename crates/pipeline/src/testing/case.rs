@@ -84,24 +84,38 @@ struct Several {
 /// # Errors
 /// With file and line, when it is not a test.
 pub(crate) fn read(path: &Path) -> Result<Vec<Case>> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| PipelineError::file("reading", path, source))?;
-    let document: toml::Table = toml::from_str(&text).map_err(|error| wrong(path, &text, &error))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| PipelineError::file("reading", path, source))?;
+    let document: toml::Table =
+        toml::from_str(&text).map_err(|error| wrong(path, &text, &error))?;
     let mut cases = if document.contains_key("test") {
-        toml::from_str::<Several>(&text).map_err(|error| wrong(path, &text, &error))?.test
+        toml::from_str::<Several>(&text)
+            .map_err(|error| wrong(path, &text, &error))?
+            .test
     } else {
         vec![toml::from_str::<Case>(&text).map_err(|error| wrong(path, &text, &error))?]
     };
     for case in &mut cases {
         if case.name.is_empty() {
-            case.name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            case.name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
         }
         for given in &case.given {
-            one_form(path, &format!("given rows of `{}`", given.table), &given.forms())?;
+            one_form(
+                path,
+                &format!("given rows of `{}`", given.table),
+                &given.forms(),
+            )?;
         }
         for expect in &case.expect {
             if expect.table.is_some() == expect.query.is_some() {
-                return Err(request(path, "each [[expect]] needs either `table` or `query`"));
+                return Err(request(
+                    path,
+                    "each [[expect]] needs either `table` or `query`",
+                ));
             }
             if expect.count.is_none() {
                 one_form(path, "expected rows", &expect.forms())?;
@@ -113,7 +127,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Case>> {
 
 impl Given {
     fn forms(&self) -> Vec<Written<'_>> {
-        forms(self.rows.as_deref(), self.csv.as_deref(), self.json.as_deref(), self.file.as_deref())
+        forms(
+            self.rows.as_deref(),
+            self.csv.as_deref(),
+            self.json.as_deref(),
+            self.file.as_deref(),
+        )
     }
 
     /// The rows as they are written; [`read`] has made sure that there is exactly one form.
@@ -124,7 +143,12 @@ impl Given {
 
 impl Expect {
     fn forms(&self) -> Vec<Written<'_>> {
-        forms(self.rows.as_deref(), self.csv.as_deref(), self.json.as_deref(), self.file.as_deref())
+        forms(
+            self.rows.as_deref(),
+            self.csv.as_deref(),
+            self.json.as_deref(),
+            self.file.as_deref(),
+        )
     }
 
     /// The rows as they are written; none where only their number is expected.
@@ -139,17 +163,25 @@ fn forms<'c>(
     json: Option<&'c str>,
     file: Option<&'c str>,
 ) -> Vec<Written<'c>> {
-    [rows.map(Written::Rows), csv.map(Written::Csv), json.map(Written::Json), file.map(Written::File)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        rows.map(Written::Rows),
+        csv.map(Written::Csv),
+        json.map(Written::Json),
+        file.map(Written::File),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn one_form(path: &Path, what: &str, forms: &[Written<'_>]) -> Result<()> {
     if forms.len() == 1 {
         return Ok(());
     }
-    Err(request(path, &format!("{what}: give exactly one of `rows`, `csv`, `json` and `file`")))
+    Err(request(
+        path,
+        &format!("{what}: give exactly one of `rows`, `csv`, `json` and `file`"),
+    ))
 }
 
 fn request(path: &Path, message: &str) -> PipelineError {
@@ -157,13 +189,17 @@ fn request(path: &Path, message: &str) -> PipelineError {
 }
 
 fn wrong(path: &Path, text: &str, error: &toml::de::Error) -> PipelineError {
-    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let line = error.span().map_or(1, |span| {
+        text[..span.start.min(text.len())].matches('\n').count() + 1
+    });
     PipelineError::Request(format!("{}:{line}: {}", path.display(), error.message()))
 }
 
 /// Rows as JSON lines: what the reader of given and expected rows takes.
 pub(crate) fn to_json_lines(rows: &[toml::Table]) -> String {
-    let lines = rows.iter().map(|row| serde_json::Value::Object(row.iter().map(|(k, v)| (k.clone(), to_json(v))).collect()));
+    let lines = rows.iter().map(|row| {
+        serde_json::Value::Object(row.iter().map(|(k, v)| (k.clone(), to_json(v))).collect())
+    });
     lines.map(|line| format!("{line}\n")).collect()
 }
 
@@ -175,8 +211,11 @@ fn to_json(value: &toml::Value) -> serde_json::Value {
         toml::Value::Boolean(truth) => (*truth).into(),
         toml::Value::Datetime(time) => time.to_string().into(),
         toml::Value::Array(items) => items.iter().map(to_json).collect(),
-        toml::Value::Table(table) => {
-            serde_json::Value::Object(table.iter().map(|(key, value)| (key.clone(), to_json(value))).collect())
-        }
+        toml::Value::Table(table) => serde_json::Value::Object(
+            table
+                .iter()
+                .map(|(key, value)| (key.clone(), to_json(value)))
+                .collect(),
+        ),
     }
 }

@@ -22,18 +22,29 @@ pub(crate) fn rows_of(batches: &[RecordBatch], columns: &[String]) -> Result<Row
             .iter()
             .map(|name| {
                 let schema = batch.schema();
-                let index = schema.fields().iter().position(|field| field.name().eq_ignore_ascii_case(name))?;
+                let index = schema
+                    .fields()
+                    .iter()
+                    .position(|field| field.name().eq_ignore_ascii_case(name))?;
                 Some(batch.column(index).clone())
             })
             .collect();
         let formatters = found
             .iter()
-            .map(|column| column.as_ref().map(|column| ArrayFormatter::try_new(column.as_ref(), &options)).transpose())
+            .map(|column| {
+                column
+                    .as_ref()
+                    .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
+                    .transpose()
+            })
             .collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
             let cells = found.iter().zip(&formatters).map(|(column, formatter)| {
                 let valid = column.as_ref().is_some_and(|column| column.is_valid(row));
-                formatter.as_ref().filter(|_| valid).map(|formatter| formatter.value(row).to_string())
+                formatter
+                    .as_ref()
+                    .filter(|_| valid)
+                    .map(|formatter| formatter.value(row).to_string())
             });
             rows.push(cells.collect());
         }
@@ -42,7 +53,12 @@ pub(crate) fn rows_of(batches: &[RecordBatch], columns: &[String]) -> Result<Row
 }
 
 /// What differs, as a diff a person can read; none when nothing does.
-pub(crate) fn difference(columns: &[String], expected: &Rows, found: &Rows, ordered: bool) -> Option<String> {
+pub(crate) fn difference(
+    columns: &[String],
+    expected: &Rows,
+    found: &Rows,
+    ordered: bool,
+) -> Option<String> {
     let (missing, unexpected) = if ordered {
         if expected == found {
             return None;
@@ -64,12 +80,20 @@ pub(crate) fn difference(columns: &[String], expected: &Rows, found: &Rows, orde
             let _ = writeln!(text, "  {sign} … {} more", rows.len() - 20);
         }
     }
-    let _ = writeln!(text, "    (- expected and not there, + there and not expected; {} rows expected, {} found)", expected.len(), found.len());
+    let _ = writeln!(
+        text,
+        "    (- expected and not there, + there and not expected; {} rows expected, {} found)",
+        expected.len(),
+        found.len()
+    );
     Some(text)
 }
 
 fn shown(row: &[Option<String>]) -> String {
-    let cells: Vec<&str> = row.iter().map(|cell| cell.as_deref().unwrap_or("NULL")).collect();
+    let cells: Vec<&str> = row
+        .iter()
+        .map(|cell| cell.as_deref().unwrap_or("NULL"))
+        .collect();
     cells.join(" | ")
 }
 
@@ -85,8 +109,15 @@ fn as_sets<'r>(expected: &'r Rows, found: &'r Rows) -> Sides<'r> {
     }
     let (mut missing, mut unexpected) = (Vec::new(), Vec::new());
     for (row, count) in counts {
-        let side = if count > 0 { &mut missing } else { &mut unexpected };
-        side.extend(std::iter::repeat_n(row, usize::try_from(count.unsigned_abs()).unwrap_or(0)));
+        let side = if count > 0 {
+            &mut missing
+        } else {
+            &mut unexpected
+        };
+        side.extend(std::iter::repeat_n(
+            row,
+            usize::try_from(count.unsigned_abs()).unwrap_or(0),
+        ));
     }
     (missing, unexpected)
 }
@@ -109,19 +140,26 @@ mod tests {
     use super::*;
 
     fn rows(texts: &[&str]) -> Rows {
-        texts.iter().map(|text| vec![Some((*text).to_owned())]).collect()
+        texts
+            .iter()
+            .map(|text| vec![Some((*text).to_owned())])
+            .collect()
     }
 
     #[test]
     fn order_counts_only_when_asked() {
         let columns = ["id".to_owned()];
-        assert_eq!(difference(&columns, &rows(&["a", "b"]), &rows(&["b", "a"]), false), None);
+        assert_eq!(
+            difference(&columns, &rows(&["a", "b"]), &rows(&["b", "a"]), false),
+            None
+        );
         assert!(difference(&columns, &rows(&["a", "b"]), &rows(&["b", "a"]), true).is_some());
     }
 
     #[test]
     fn a_row_that_is_there_twice_is_found() {
-        let text = difference(&["id".to_owned()], &rows(&["a"]), &rows(&["a", "a"]), false).unwrap();
+        let text =
+            difference(&["id".to_owned()], &rows(&["a"]), &rows(&["a", "a"]), false).unwrap();
         assert!(text.contains("+ a") && !text.contains("- a"), "{text}");
     }
 }

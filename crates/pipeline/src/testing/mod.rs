@@ -16,7 +16,10 @@ use arrow::datatypes::{Schema, SchemaRef};
 use futures::stream::StreamExt;
 use futures::{TryStreamExt, stream};
 use serde::Serialize;
-use tidegate_project::{Column, Flow, FlowKind, Graph, Project, QuarantineLimits, RelationTarget, Table, TableKind, parse_query};
+use tidegate_project::{
+    Column, Flow, FlowKind, Graph, Project, QuarantineLimits, RelationTarget, Table, TableKind,
+    parse_query,
+};
 
 use crate::catalog::Catalog;
 use crate::error::{PipelineError, Result};
@@ -44,7 +47,10 @@ pub struct TestReport {
 impl TestReport {
     /// How many cases failed.
     pub fn failed(&self) -> usize {
-        self.cases.iter().filter(|case| case.problem.is_some()).count()
+        self.cases
+            .iter()
+            .filter(|case| case.problem.is_some())
+            .count()
     }
 }
 
@@ -72,9 +78,16 @@ impl Workspace {
         catalog.refuse_mistakes()?;
         let mut cases = Vec::new();
         for file in test_files(&self.project.root.join("tests"))? {
-            let shown = file.strip_prefix(&self.project.root).unwrap_or(&file).display().to_string();
+            let shown = file
+                .strip_prefix(&self.project.root)
+                .unwrap_or(&file)
+                .display()
+                .to_string();
             for case in case::read(&file)? {
-                let wanted = options.filter.as_ref().is_none_or(|part| case.name.contains(part) || shown.contains(part));
+                let wanted = options
+                    .filter
+                    .as_ref()
+                    .is_none_or(|part| case.name.contains(part) || shown.contains(part));
                 if wanted {
                     cases.push((shown.clone(), file.clone(), case));
                 }
@@ -88,17 +101,30 @@ impl Workspace {
                     Ok(problem) => problem,
                     Err(error) => Some(error.to_string()),
                 };
-                CaseReport { file: shown, name: case.name, seconds: started.elapsed().as_secs_f64(), problem }
+                CaseReport {
+                    file: shown,
+                    name: case.name,
+                    seconds: started.elapsed().as_secs_f64(),
+                    problem,
+                }
             }
         });
         let cases = stream::iter(runs).buffered(self.threads()).collect().await;
         Ok(TestReport { cases })
     }
 
-    async fn run_case(&self, catalog: &Catalog, file: &Path, case: &Case) -> Result<Option<String>> {
-        let folder = tempfile::tempdir().map_err(|source| PipelineError::file("making a folder for", file, source))?;
+    async fn run_case(
+        &self,
+        catalog: &Catalog,
+        file: &Path,
+        case: &Case,
+    ) -> Result<Option<String>> {
+        let folder = tempfile::tempdir()
+            .map_err(|source| PipelineError::file("making a folder for", file, source))?;
         let tables = expected_tables(&self.project, case);
-        let (inner, report) = self.run_given(catalog, &case.given, file, folder.path(), tables).await?;
+        let (inner, report) = self
+            .run_given(catalog, &case.given, file, folder.path(), tables)
+            .await?;
         if let Some(problem) = problem_of(&report) {
             return Ok(Some(problem));
         }
@@ -130,31 +156,74 @@ impl Workspace {
         project.settings.warehouse = format!("memory:///{}", uuid::Uuid::new_v4());
         project.settings.store = Some("sqlite::memory:".to_owned());
         project.graph = Graph::new(&project.tables, &project.flows);
-        let inner = Self::over(project, Vec::new(), &OpenOptions { threads: Some(1), ..OpenOptions::default() });
-        let watch = Watch { observer: Arc::new(Silent), cancel: CancelToken::default() };
-        let report = inner.update_unlocked(&UpdateRequest { tables, ..UpdateRequest::default() }, watch).await?;
+        let inner = Self::over(
+            project,
+            Vec::new(),
+            &OpenOptions {
+                threads: Some(1),
+                ..OpenOptions::default()
+            },
+        );
+        let watch = Watch {
+            observer: Arc::new(Silent),
+            cancel: CancelToken::default(),
+        };
+        let report = inner
+            .update_unlocked(
+                &UpdateRequest {
+                    tables,
+                    ..UpdateRequest::default()
+                },
+                watch,
+            )
+            .await?;
         Ok((inner, report))
     }
 
     /// Puts given rows in the place of what feeds a table.
-    fn feed(&self, project: &mut Project, catalog: &Catalog, given: &Given, file: &Path, folder: &Path) -> Result<()> {
+    fn feed(
+        &self,
+        project: &mut Project,
+        catalog: &Catalog,
+        given: &Given,
+        file: &Path,
+        folder: &Path,
+    ) -> Result<()> {
         let name = self.table_named(&given.table)?;
-        let (path, format) = to_file(given.written(), file, folder, &format!("given-{}", name.name()))?;
-        let streaming = self.project.table(&name).is_some_and(|table| table.kind == TableKind::StreamingTable);
+        let (path, format) = to_file(
+            given.written(),
+            file,
+            folder,
+            &format!("given-{}", name.name()),
+        )?;
+        let streaming = self
+            .project
+            .table(&name)
+            .is_some_and(|table| table.kind == TableKind::StreamingTable);
         let stream = if streaming { "STREAM " } else { "" };
         let sql = format!(
             "SELECT * FROM {stream}read_files('{}', format => '{format}')",
             path.display().to_string().replace('\'', "''")
         );
-        let query = parse_query(&mut project.files, "given rows", &sql).map_err(PipelineError::Diagnostics)?;
-        let Some(table) = project.tables.iter_mut().find(|table| table.name == name) else { return Ok(()) };
+        let query = parse_query(&mut project.files, "given rows", &sql)
+            .map_err(PipelineError::Diagnostics)?;
+        let Some(table) = project.tables.iter_mut().find(|table| table.name == name) else {
+            return Ok(());
+        };
         if let (true, Some(schema)) = (table.columns.is_empty(), catalog.schema(&name)) {
             table.columns = declared(table, &schema);
         }
         if let TableKind::View { .. } = table.kind {
             table.kind = TableKind::MaterializedView;
         }
-        let kind = if streaming { FlowKind::Append { once: false, by_name: false } } else { FlowKind::Complete };
+        let kind = if streaming {
+            FlowKind::Append {
+                once: false,
+                by_name: false,
+            }
+        } else {
+            FlowKind::Complete
+        };
         let flow = Flow {
             name: name.clone(),
             target: name.clone(),
@@ -170,7 +239,13 @@ impl Workspace {
     }
 
     /// Compares what is there with what is expected; gives what differs.
-    async fn hold(&self, expect: &Expect, file: &Path, folder: &Path, number: usize) -> Result<Option<String>> {
+    async fn hold(
+        &self,
+        expect: &Expect,
+        file: &Path,
+        folder: &Path,
+        number: usize,
+    ) -> Result<Option<String>> {
         let sql = match (&expect.query, &expect.table) {
             (Some(query), _) => query.clone(),
             (None, Some(table)) => format!("SELECT * FROM {table}"),
@@ -183,11 +258,17 @@ impl Workspace {
         if let Some(expected) = expect.count
             && expected != count as u64
         {
-            return Ok(Some(format!("{sql}\n    {expected} rows expected, {count} found\n")));
+            return Ok(Some(format!(
+                "{sql}\n    {expected} rows expected, {count} found\n"
+            )));
         }
-        let Some(written) = expect.written() else { return Ok(None) };
+        let Some(written) = expect.written() else {
+            return Ok(None);
+        };
         let (path, format) = to_file(written, file, folder, &format!("expected-{number}"))?;
-        let (names, expected) = self.expected_rows(&path, format, &schema, expect.columns.as_deref()).await?;
+        let (names, expected) = self
+            .expected_rows(&path, format, &schema, expect.columns.as_deref())
+            .await?;
         let found = compare::rows_of(&found, &names)?;
         let difference = compare::difference(&names, &expected, &found, expect.ordered);
         Ok(difference.map(|difference| format!("{sql}\n{difference}")))
@@ -202,11 +283,21 @@ impl Workspace {
         columns: Option<&[String]>,
     ) -> Result<(Vec<String>, compare::Rows)> {
         let batches = self.read_as(path, format, schema).await?;
-        let given = batches.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+        let given = batches
+            .first()
+            .map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
         let names = match columns {
             Some(columns) => columns.to_vec(),
-            None if batches.is_empty() => schema.fields().iter().map(|field| field.name().clone()).collect(),
-            None => given.fields().iter().map(|field| field.name().clone()).collect(),
+            None if batches.is_empty() => schema
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect(),
+            None => given
+                .fields()
+                .iter()
+                .map(|field| field.name().clone())
+                .collect(),
         };
         let rows = compare::rows_of(&batches, &names)?;
         Ok((names, rows))
@@ -244,7 +335,12 @@ fn declared(table: &Table, schema: &Schema) -> Vec<Column> {
 fn expected_tables(project: &Project, case: &Case) -> Vec<String> {
     let mut names = Vec::new();
     for expect in &case.expect {
-        names.extend(expect.table.as_ref().and_then(|table| project.resolve(table)));
+        names.extend(
+            expect
+                .table
+                .as_ref()
+                .and_then(|table| project.resolve(table)),
+        );
         let Some(query) = &expect.query else { continue };
         // A query with mistakes is told when it runs.
         let parsed = parse_query(&mut project.files.clone(), "expected rows", query);
@@ -254,19 +350,33 @@ fn expected_tables(project: &Project, case: &Case) -> Vec<String> {
             }
         }
     }
-    let names = names.into_iter().map(|name| name.quarantine_of().unwrap_or(name));
-    names.filter(|name| project.table(name).is_some()).map(|name| name.to_string()).collect()
+    let names = names
+        .into_iter()
+        .map(|name| name.quarantine_of().unwrap_or(name));
+    names
+        .filter(|name| project.table(name).is_some())
+        .map(|name| name.to_string())
+        .collect()
 }
 
 /// Written rows as a file, and its format.
-fn to_file(written: Written<'_>, case: &Path, folder: &Path, name: &str) -> Result<(PathBuf, &'static str)> {
+fn to_file(
+    written: Written<'_>,
+    case: &Path,
+    folder: &Path,
+    name: &str,
+) -> Result<(PathBuf, &'static str)> {
     let (text, format) = match written {
         Written::Rows(rows) => (case::to_json_lines(rows), "json"),
         Written::Csv(text) => (text.trim_start_matches('\n').to_owned(), "csv"),
         Written::Json(text) => (text.to_owned(), "json"),
         Written::File(path) => {
             let path = case.parent().unwrap_or(Path::new(".")).join(path);
-            let format = if path.extension().is_some_and(|extension| extension == "csv") { "csv" } else { "json" };
+            let format = if path.extension().is_some_and(|extension| extension == "csv") {
+                "csv"
+            } else {
+                "json"
+            };
             return Ok((path, format));
         }
     };
@@ -280,10 +390,14 @@ fn test_files(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
-    let entries = std::fs::read_dir(folder).map_err(|source| PipelineError::file("listing", folder, source))?;
+    let entries = std::fs::read_dir(folder)
+        .map_err(|source| PipelineError::file("listing", folder, source))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
         .collect();
     files.sort();
     Ok(files)

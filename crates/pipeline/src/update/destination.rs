@@ -30,7 +30,10 @@ pub(crate) struct WritePlans {
 
 impl TableDestination {
     pub(crate) fn new(plans: &WritePlans) -> Self {
-        Self { good: plans.good.writer(), quarantine: plans.quarantine.writer() }
+        Self {
+            good: plans.good.writer(),
+            quarantine: plans.quarantine.writer(),
+        }
     }
 
     /// Closes the files that are open.

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use tidegate_lake::{
-    AsOf, Commit, CommitMode, DataFile, FlowId, FlowLog, FlowStep, Intent, IntentOutcome, Lake, LakeTable, NextLine,
-    Positions, TableSpec,
+    AsOf, Commit, CommitMode, DataFile, FlowId, FlowLog, FlowStep, Intent, IntentOutcome, Lake,
+    LakeTable, NextLine, Positions, TableSpec,
 };
 use tidegate_project::TableName;
 
@@ -49,7 +49,9 @@ impl FlowState {
     /// The intent of an epoch that was begun and is not in the target yet, if it must be done again as it is: its
     /// quarantine is committed already. An intent of which nothing is committed is withdrawn.
     pub(crate) async fn half_done(&self) -> Result<Option<Intent>> {
-        let Some(intent) = self.log.pending(self.committed()).await? else { return Ok(None) };
+        let Some(intent) = self.log.pending(self.committed()).await? else {
+            return Ok(None);
+        };
         if self.quarantined() == Some(intent.epoch) {
             return Ok(Some(intent));
         }
@@ -73,8 +75,12 @@ impl FlowState {
         let mut intent = Intent::new(self.committed().unwrap_or(0) + 1, run, fingerprint);
         intent.restart = restart;
         for table in [&self.target, &self.quarantine].into_iter().flatten() {
-            intent.base_versions.insert(table.name().key(), Some(table.version()));
-            intent.predecessors.insert(table.name().key(), table.flow_epoch(&self.flow));
+            intent
+                .base_versions
+                .insert(table.name().key(), Some(table.version()));
+            intent
+                .predecessors
+                .insert(table.name().key(), table.flow_epoch(&self.flow));
         }
         intent
     }
@@ -84,15 +90,21 @@ impl FlowState {
         match self.log.write_intent(intent).await? {
             IntentOutcome::Written => Ok(()),
             IntentOutcome::Exists(other) if *other == *intent => Ok(()),
-            IntentOutcome::Exists(other) => Err(PipelineError::Locked { holder: format!("of run {}", other.run) }),
+            IntentOutcome::Exists(other) => Err(PipelineError::Locked {
+                holder: format!("of run {}", other.run),
+            }),
         }
     }
 
     /// The target as it was when the intent was written: what keys are checked against. None when it had no rows.
     pub(crate) async fn base(&self, intent: &Intent) -> Result<Option<LakeTable>> {
-        let Some(target) = &self.target else { return Ok(None) };
+        let Some(target) = &self.target else {
+            return Ok(None);
+        };
         match intent.base_versions.get(&target.name().key()) {
-            Some(Some(version)) if !intent.restart => Ok(Some(target.at(AsOf::Version(*version)).await?)),
+            Some(Some(version)) if !intent.restart => {
+                Ok(Some(target.at(AsOf::Version(*version)).await?))
+            }
             _ => Ok(None),
         }
     }
@@ -121,11 +133,16 @@ impl EpochCommit<'_> {
     pub(crate) async fn commit(&self, files: EpochFiles) -> Result<u64> {
         let replaces = !matches!(files.quarantine_mode, CommitMode::Append);
         if !files.quarantined.is_empty() || (replaces && self.state.quarantine.is_some()) {
-            self.one(&files.quarantine, files.quarantined, files.quarantine_mode).await?;
+            self.one(&files.quarantine, files.quarantined, files.quarantine_mode)
+                .await?;
         }
         let version = self.one(&files.target, files.good, files.mode).await?;
         if !files.next_lines.is_empty()
-            && let Err(error) = self.state.log.close(self.intent.epoch, files.next_lines).await
+            && let Err(error) = self
+                .state
+                .log
+                .close(self.intent.epoch, files.next_lines)
+                .await
         {
             // The rows are in; only line numbers of a file that grows would be counted again.
             tracing::warn!(flow = %self.state.flow, %error, "could not note the line numbers");
@@ -137,7 +154,12 @@ impl EpochCommit<'_> {
         let step = FlowStep {
             flow: self.state.flow.clone(),
             epoch: self.intent.epoch,
-            predecessor: self.intent.predecessors.get(&spec.name.key()).copied().flatten(),
+            predecessor: self
+                .intent
+                .predecessors
+                .get(&spec.name.key())
+                .copied()
+                .flatten(),
         };
         let mut commit = Commit::append(spec.clone(), files, &self.intent.run).in_step(step);
         commit.mode = mode;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use tidegate_store::{
-    ExpectationOutcome, ExpectationResult, FlowRun, FlowStatus, LineageEdge, LineageKind, RunId, Store,
+    ExpectationOutcome, ExpectationResult, FlowRun, FlowStatus, LineageEdge, LineageKind, RunId,
+    Store,
 };
 
 use super::Update;
@@ -12,11 +13,22 @@ use crate::lineage::LineageGraph;
 use crate::report::{Outcome, TableReport};
 
 /// Writes one record a table, and one an expectation that rows met or broke.
-pub(crate) async fn record(store: &Store, run: &RunId, started_micros: i64, tables: &[TableReport]) -> Result<()> {
-    let flows: Vec<FlowRun> =
-        tables.iter().filter(|table| table.outcome != Outcome::Defined).map(|table| flow(run, started_micros, table)).collect();
+pub(crate) async fn record(
+    store: &Store,
+    run: &RunId,
+    started_micros: i64,
+    tables: &[TableReport],
+) -> Result<()> {
+    let flows: Vec<FlowRun> = tables
+        .iter()
+        .filter(|table| table.outcome != Outcome::Defined)
+        .map(|table| flow(run, started_micros, table))
+        .collect();
     store.record_flows(&flows).await?;
-    let expectations: Vec<ExpectationResult> = tables.iter().flat_map(|table| expectations(run, table)).collect();
+    let expectations: Vec<ExpectationResult> = tables
+        .iter()
+        .flat_map(|table| expectations(run, table))
+        .collect();
     store.record_expectations(&expectations).await?;
     Ok(())
 }
@@ -24,9 +36,21 @@ pub(crate) async fn record(store: &Store, run: &RunId, started_micros: i64, tabl
 fn flow(run: &RunId, started_micros: i64, table: &TableReport) -> FlowRun {
     let (status, skipped_reason, error) = match &table.outcome {
         Outcome::Refreshed | Outcome::Defined => (FlowStatus::Succeeded, None, None),
-        Outcome::Skipped => (FlowStatus::Skipped, Some("nothing it reads has moved".to_owned()), None),
-        Outcome::Blocked { by } => (FlowStatus::Skipped, Some(format!("table {by} failed")), None),
-        Outcome::Failed { error } => (FlowStatus::Failed, None, Some(serde_json::json!({ "message": error }))),
+        Outcome::Skipped => (
+            FlowStatus::Skipped,
+            Some("nothing it reads has moved".to_owned()),
+            None,
+        ),
+        Outcome::Blocked { by } => (
+            FlowStatus::Skipped,
+            Some(format!("table {by} failed")),
+            None,
+        ),
+        Outcome::Failed { error } => (
+            FlowStatus::Failed,
+            None,
+            Some(serde_json::json!({ "message": error })),
+        ),
     };
     FlowRun {
         status,
@@ -36,11 +60,21 @@ fn flow(run: &RunId, started_micros: i64, table: &TableReport) -> FlowRun {
         repaired: table.repaired,
         quarantined: table.quarantined,
         dropped: table.dropped,
-        kept_failed: table.reasons.iter().filter(|reason| reason.outcome == "kept").map(|reason| reason.rows).sum(),
+        kept_failed: table
+            .reasons
+            .iter()
+            .filter(|reason| reason.outcome == "kept")
+            .map(|reason| reason.rows)
+            .sum(),
         bytes: table.bytes,
         skipped_reason,
         error,
-        ..FlowRun::started(run, table.table.as_str(), table.table.as_str(), started_micros)
+        ..FlowRun::started(
+            run,
+            table.table.as_str(),
+            table.table.as_str(),
+            started_micros,
+        )
     }
 }
 
@@ -48,19 +82,21 @@ fn flow(run: &RunId, started_micros: i64, table: &TableReport) -> FlowRun {
 fn expectations(run: &RunId, table: &TableReport) -> Vec<ExpectationResult> {
     let mut results: BTreeMap<&str, ExpectationResult> = BTreeMap::new();
     for promise in &table.promises {
-        let result = results.entry(&promise.constraint).or_insert_with(|| ExpectationResult {
-            run: run.clone(),
-            table: table.table.clone(),
-            constraint: promise.constraint.clone(),
-            passed: 0,
-            failed: 0,
-            outcome: match promise.outcome.as_str() {
-                "kept" => ExpectationOutcome::Keep,
-                "dropped" => ExpectationOutcome::DropRow,
-                "failed" => ExpectationOutcome::FailUpdate,
-                _ => ExpectationOutcome::Quarantine,
-            },
-        });
+        let result = results
+            .entry(&promise.constraint)
+            .or_insert_with(|| ExpectationResult {
+                run: run.clone(),
+                table: table.table.clone(),
+                constraint: promise.constraint.clone(),
+                passed: 0,
+                failed: 0,
+                outcome: match promise.outcome.as_str() {
+                    "kept" => ExpectationOutcome::Keep,
+                    "dropped" => ExpectationOutcome::DropRow,
+                    "failed" => ExpectationOutcome::FailUpdate,
+                    _ => ExpectationOutcome::Quarantine,
+                },
+            });
         result.passed += promise.passed;
         result.failed += promise.rows;
     }
@@ -68,7 +104,11 @@ fn expectations(run: &RunId, table: &TableReport) -> Vec<ExpectationResult> {
 }
 
 /// Replaces the lineage that leads to the tables which this update refreshed.
-pub(crate) async fn record_lineage(store: &Store, update: &Update<'_>, tables: &[TableReport]) -> Result<()> {
+pub(crate) async fn record_lineage(
+    store: &Store,
+    update: &Update<'_>,
+    tables: &[TableReport],
+) -> Result<()> {
     let refreshed: Vec<&str> = tables
         .iter()
         .filter(|table| matches!(table.outcome, Outcome::Refreshed | Outcome::Defined))
@@ -96,8 +136,10 @@ pub(crate) async fn record_lineage(store: &Store, update: &Update<'_>, tables: &
         to_column: None,
         kind: LineageKind::Derived,
     });
-    let edges: Vec<LineageEdge> =
-        columns.chain(whole).filter(|edge| refreshed.contains(&edge.to_table.as_str())).collect();
+    let edges: Vec<LineageEdge> = columns
+        .chain(whole)
+        .filter(|edge| refreshed.contains(&edge.to_table.as_str()))
+        .collect();
     store.replace_lineage(&refreshed, &edges).await?;
     Ok(())
 }

@@ -34,6 +34,9 @@ use crate::report::{Outcome, TableReport, UpdateReport, UpdateStatus};
 use crate::rows::CancelToken;
 use crate::workspace::Workspace;
 
+/// How often a run says that it goes on, for readers on other machines.
+const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// What to refresh.
 #[derive(Debug, Clone, Default)]
 pub struct UpdateRequest {
@@ -87,7 +90,11 @@ impl Workspace {
     }
 
     /// The update itself, for a caller that sees to it that there is only one.
-    pub(crate) async fn update_unlocked(&self, request: &UpdateRequest, watch: Watch) -> Result<UpdateReport> {
+    pub(crate) async fn update_unlocked(
+        &self,
+        request: &UpdateRequest,
+        watch: Watch,
+    ) -> Result<UpdateReport> {
         let started = Instant::now();
         let selected = self.select(&request.tables)?;
         let full = self.full(&request.full_refresh, &selected)?;
@@ -98,14 +105,37 @@ impl Workspace {
             "tables": request.tables,
             "full_refresh": matches!(request.full_refresh, FullRefresh::All | FullRefresh::Tables(_)),
         });
-        let run = store.start_run(NewRun::new(RunKind::Update).with_arguments(arguments)).await?;
+        let run = store
+            .start_run(NewRun::new(RunKind::Update).with_arguments(arguments))
+            .await?;
         let started_micros = chrono::Utc::now().timestamp_micros();
-        let update = Update { run, started_micros, full, ..Update::over(self, catalog, watch) };
-        let tables = update.refresh_all(&selected).await;
+        let update = Update {
+            run,
+            started_micros,
+            full,
+            ..Update::over(self, catalog, watch)
+        };
+        let heartbeat = async {
+            loop {
+                tokio::time::sleep(HEARTBEAT).await;
+                if let Err(error) = store.heartbeat(&update.run).await {
+                    tracing::warn!(%error, "could not say that the run goes on");
+                }
+            }
+        };
+        let tables = tokio::select! {
+            tables = update.refresh_all(&selected) => tables,
+            () = heartbeat => Vec::new(),
+        };
         let status = status_of(&tables, &update.watch.cancel);
         update.record(&tables, status).await?;
         let run = update.run.to_string();
-        Ok(UpdateReport { run, status, seconds: started.elapsed().as_secs_f64(), tables })
+        Ok(UpdateReport {
+            run,
+            status,
+            seconds: started.elapsed().as_secs_f64(),
+            tables,
+        })
     }
 
     /// The tables meant and all above them, in dependency order.
@@ -119,7 +149,12 @@ impl Workspace {
             wanted.extend(graph.index(&self.table_named(name)?));
         }
         let wanted: BTreeSet<usize> = graph.with_upstream(&wanted).into_iter().collect();
-        Ok(graph.order().iter().copied().filter(|index| wanted.contains(index)).collect())
+        Ok(graph
+            .order()
+            .iter()
+            .copied()
+            .filter(|index| wanted.contains(index))
+            .collect())
     }
 
     fn full(&self, request: &FullRefresh, selected: &[usize]) -> Result<BTreeSet<usize>> {
@@ -127,11 +162,17 @@ impl Workspace {
             FullRefresh::None => Ok(BTreeSet::new()),
             FullRefresh::All => Ok(selected.iter().copied().collect()),
             FullRefresh::Tables(names) => {
-                let mut full = BTreeSet::new();
+                let mut named = Vec::with_capacity(names.len());
                 for name in names {
-                    full.extend(self.project.graph.index(&self.table_named(name)?));
+                    named.extend(self.project.graph.index(&self.table_named(name)?));
                 }
-                Ok(full)
+                // What reads a table as a stream cannot go on from a table that was made anew.
+                Ok(self
+                    .project
+                    .graph
+                    .with_downstream(&named)
+                    .into_iter()
+                    .collect())
             }
         }
     }
@@ -151,13 +192,22 @@ impl<'w> Update<'w> {
     /// An update that has no run: for a query, which reads as an update does and writes nothing.
     pub(crate) fn over(workspace: &'w Workspace, catalog: Catalog, watch: Watch) -> Self {
         let full = BTreeSet::new();
-        Self { workspace, catalog, run: RunId::at(0), started_micros: 0, watch, full }
+        Self {
+            workspace,
+            catalog,
+            run: RunId::at(0),
+            started_micros: 0,
+            watch,
+            full,
+        }
     }
 
     /// Refreshes the tables, each as soon as all it reads is done, a few side by side.
     async fn refresh_all(&self, selected: &[usize]) -> Vec<TableReport> {
         let project = &self.workspace.project;
-        let tables = selected.iter().filter_map(|index| project.tables.get(*index));
+        let tables = selected
+            .iter()
+            .filter_map(|index| project.tables.get(*index));
         self.tell(Event::UpdateStarted {
             run: self.run.to_string(),
             tables: tables.map(|table| table.name.to_string()).collect(),
@@ -171,7 +221,11 @@ impl<'w> Update<'w> {
             let ready: Vec<usize> = waiting
                 .iter()
                 .copied()
-                .filter(|index| self.sources(*index, selected).iter().all(|source| done.contains_key(source)))
+                .filter(|index| {
+                    self.sources(*index, selected)
+                        .iter()
+                        .all(|source| done.contains_key(source))
+                })
                 .take(limit.saturating_sub(running.len()))
                 .collect();
             waiting.retain(|index| !ready.contains(index));
@@ -184,19 +238,33 @@ impl<'w> Update<'w> {
                 None => break,
             }
         }
-        selected.iter().filter_map(|index| done.remove(index)).collect()
+        selected
+            .iter()
+            .filter_map(|index| done.remove(index))
+            .collect()
     }
 
     /// The tables of this update that a table reads.
     fn sources(&self, index: usize, selected: &[usize]) -> Vec<usize> {
         let edges = self.workspace.project.graph.incoming(index);
-        edges.map(|edge| edge.from).filter(|from| selected.contains(from) && *from != index).collect()
+        edges
+            .map(|edge| edge.from)
+            .filter(|from| selected.contains(from) && *from != index)
+            .collect()
     }
 
     /// The failed table that keeps this one from running.
-    fn blocker(&self, index: usize, selected: &[usize], done: &BTreeMap<usize, TableReport>) -> Option<String> {
+    fn blocker(
+        &self,
+        index: usize,
+        selected: &[usize],
+        done: &BTreeMap<usize, TableReport>,
+    ) -> Option<String> {
         let sources = self.sources(index, selected);
-        let failed = sources.iter().filter_map(|source| done.get(source)).find(|report| !report.is_ok())?;
+        let failed = sources
+            .iter()
+            .filter_map(|source| done.get(source))
+            .find(|report| !report.is_ok())?;
         match &failed.outcome {
             Outcome::Blocked { by } => Some(by.clone()),
             _ => Some(failed.table.clone()),
@@ -213,13 +281,22 @@ impl<'w> Update<'w> {
             Some(by) => Ok(Outcome::Blocked { by }),
             None => self.refresh_table(index, table, &mut report).await,
         };
-        report.outcome = outcome.unwrap_or_else(|error| Outcome::Failed { error: self.shown(&error) });
+        report.outcome = outcome.unwrap_or_else(|error| Outcome::Failed {
+            error: self.shown(&error),
+        });
         report.seconds = started.elapsed().as_secs_f64();
-        self.tell(Event::TableFinished { report: Box::new(report.clone()) });
+        self.tell(Event::TableFinished {
+            report: Box::new(report.clone()),
+        });
         (index, report)
     }
 
-    async fn refresh_table(&self, index: usize, table: &Table, report: &mut TableReport) -> Result<Outcome> {
+    async fn refresh_table(
+        &self,
+        index: usize,
+        table: &Table,
+        report: &mut TableReport,
+    ) -> Result<Outcome> {
         if let TableKind::View { .. } = table.kind {
             return Ok(Outcome::Defined);
         }
@@ -227,13 +304,20 @@ impl<'w> Update<'w> {
             return Err(PipelineError::Cancelled);
         }
         let meter = Arc::new(Meter::default());
-        self.tell(Event::TableStarted { table: table.name.to_string(), meter: Arc::clone(&meter) });
-        refresh::Refresh::new(self, index, table, meter).run(report).await
+        self.tell(Event::TableStarted {
+            table: table.name.to_string(),
+            meter: Arc::clone(&meter),
+        });
+        refresh::Refresh::new(self, index, table, meter)
+            .run(report)
+            .await
     }
 
     /// An error as the user will read it: diagnostics with their place in short form.
     fn shown(&self, error: &PipelineError) -> String {
-        let Some([first, ..]) = error.diagnostics() else { return error.to_string() };
+        let Some([first, ..]) = error.diagnostics() else {
+            return error.to_string();
+        };
         match first.place() {
             Some(place) => format!("{}: {}", self.workspace.files().locate(place), error),
             None => error.to_string(),
@@ -259,7 +343,9 @@ impl<'w> Update<'w> {
             UpdateStatus::Cancelled => RunStatus::Cancelled,
         };
         let failed = tables.iter().find_map(|table| match &table.outcome {
-            Outcome::Failed { error } => Some(serde_json::json!({ "table": table.table, "message": error })),
+            Outcome::Failed { error } => {
+                Some(serde_json::json!({ "table": table.table, "message": error }))
+            }
             _ => None,
         });
         store.finish_run(&self.run, status, failed.as_ref()).await?;

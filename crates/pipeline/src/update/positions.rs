@@ -18,7 +18,12 @@ pub(crate) struct FilePlan {
 }
 
 /// Compares what there is with what was read.
-pub(crate) fn unread(relation: &str, files: &[FileEntry], positions: &Positions, discovered: &Discovered) -> FilePlan {
+pub(crate) fn unread(
+    relation: &str,
+    files: &[FileEntry],
+    positions: &Positions,
+    discovered: &Discovered,
+) -> FilePlan {
     let mut plan = FilePlan::default();
     for file in files {
         let slice = match positions.file(relation, &file.url) {
@@ -89,15 +94,26 @@ fn read_of(relation: &str, slice: &Slice) -> FileRead {
 
 /// The slices of an intent that was written before, for the files as they are listed now; the name of the first file that
 /// is gone or has changed instead.
-pub(crate) fn again(reads: &[FileRead], relation: &str, files: &[FileEntry]) -> Result<Vec<Slice>, String> {
+pub(crate) fn again(
+    reads: &[FileRead],
+    relation: &str,
+    files: &[FileEntry],
+) -> Result<Vec<Slice>, String> {
     let mut slices = Vec::new();
     for read in reads.iter().filter(|read| read.relation == relation) {
-        let Some(file) = files.iter().find(|file| file.url == read.path) else { return Err(read.path.clone()) };
+        let Some(file) = files.iter().find(|file| file.url == read.path) else {
+            return Err(read.path.clone());
+        };
         if file.size < read.to {
             return Err(read.path.clone());
         }
-        let modified = DateTime::<Utc>::from_timestamp_millis(read.modified_ms).unwrap_or(file.modified);
-        let entry = FileEntry { size: read.size, modified, ..file.clone() };
+        let modified =
+            DateTime::<Utc>::from_timestamp_millis(read.modified_ms).unwrap_or(file.modified);
+        let entry = FileEntry {
+            size: read.size,
+            modified,
+            ..file.clone()
+        };
         slices.push(Slice {
             file: Arc::new(entry),
             from: read.from,

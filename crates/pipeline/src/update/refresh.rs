@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use tidegate_gate::{Counts, KeyIndex, KeyIndexOptions, LimitVerdict, Stamp, evaluate_limits, quarantine_schema};
-use tidegate_lake::{CommitMode, FlowId, Intent, Lake, NextLine, TableSpec};
+use tidegate_gate::{
+    Counts, KeyIndex, KeyIndexOptions, LimitVerdict, Stamp, evaluate_limits, quarantine_schema,
+};
+use tidegate_lake::{CommitMode, FlowId, Intent, Lake, NextLine, OptimizeOptions, TableSpec};
 use tidegate_project::{ClusterBy, Flow, FlowKind, OnViolation, Table, TableKind, TableName};
 
 use super::Update;
@@ -43,17 +45,33 @@ pub(crate) struct Passed {
 }
 
 impl<'u, 'w> Refresh<'u, 'w> {
-    pub(crate) fn new(update: &'u Update<'w>, index: usize, table: &'w Table, meter: Arc<Meter>) -> Self {
-        Self { update, table, meter, full: update.is_full(index) }
+    pub(crate) fn new(
+        update: &'u Update<'w>,
+        index: usize,
+        table: &'w Table,
+        meter: Arc<Meter>,
+    ) -> Self {
+        Self {
+            update,
+            table,
+            meter,
+            full: update.is_full(index),
+        }
     }
 
     /// Runs every flow of the table, one after the other: they write the same table.
     pub(crate) async fn run(&self, report: &mut TableReport) -> Result<Outcome> {
         let project = &self.update.workspace.project;
+        self.update
+            .workspace
+            .finish_retry(self.table, &self.update.catalog)
+            .await?;
         let mut outcome = Outcome::Skipped;
         let mut restart = self.full;
         for number in project.graph.flows_into(&self.table.name) {
-            let Some(flow) = project.flows.get(*number) else { continue };
+            let Some(flow) = project.flows.get(*number) else {
+                continue;
+            };
             if self.run_flow(*number, flow, restart, report).await? {
                 outcome = Outcome::Refreshed;
                 // Only the first flow empties the table; the others add to it, reading from the beginning as well.
@@ -61,13 +79,41 @@ impl<'u, 'w> Refresh<'u, 'w> {
             restart = self.full;
         }
         let lake = self.update.workspace.lake().await?;
-        report.version = lake.table(&self.table.name).await?.map(|table| table.version());
+        if outcome == Outcome::Refreshed {
+            self.put_together(lake).await;
+        }
+        report.version = lake
+            .table(&self.table.name)
+            .await?
+            .map(|table| table.version());
         Ok(outcome)
     }
 
+    /// Puts small files together where many have gathered. The rows are committed: what fails here only leaves the files
+    /// as they are.
+    async fn put_together(&self, lake: &Lake) {
+        let options = OptimizeOptions {
+            run: self.update.run.to_string(),
+            ..OptimizeOptions::default()
+        };
+        for name in [self.table.name.clone(), self.table.name.quarantine()] {
+            if let Err(error) = lake.optimize(&name, &options).await {
+                tracing::warn!(table = %name, %error, "small files could not be put together");
+            }
+        }
+    }
+
     /// Runs one flow; gives whether there was anything to do.
-    async fn run_flow(&self, number: usize, flow: &Flow, restart: bool, report: &mut TableReport) -> Result<bool> {
-        let Some(step) = self.begin(flow, number, restart, report).await? else { return Ok(false) };
+    async fn run_flow(
+        &self,
+        number: usize,
+        flow: &Flow,
+        restart: bool,
+        report: &mut TableReport,
+    ) -> Result<bool> {
+        let Some(step) = self.begin(flow, number, restart, report).await? else {
+            return Ok(false);
+        };
         self.meter.expect_bytes(step.reads.bytes());
         report.files += step.reads.file_count();
         report.bytes += step.reads.bytes();
@@ -82,7 +128,8 @@ impl<'u, 'w> Refresh<'u, 'w> {
         };
         if let Err(error) = self.judge_counts(&passed.counts, report) {
             lake.discard(&self.table.name, &passed.written.good).await?;
-            lake.discard(&self.table.name.quarantine(), &passed.written.quarantine).await?;
+            lake.discard(&self.table.name.quarantine(), &passed.written.quarantine)
+                .await?;
             step.state.withdraw(&step.intent).await;
             return Err(error);
         }
@@ -95,7 +142,13 @@ impl<'u, 'w> Refresh<'u, 'w> {
             mode: step.mode,
             next_lines: passed.next_lines,
         };
-        EpochCommit { lake: &lake, state: &step.state, intent: &step.intent }.commit(files).await?;
+        EpochCommit {
+            lake: &lake,
+            state: &step.state,
+            intent: &step.intent,
+        }
+        .commit(files)
+        .await?;
         Ok(true)
     }
 
@@ -112,10 +165,20 @@ impl<'u, 'w> Refresh<'u, 'w> {
         let state = FlowState::load(lake, FlowId::new(flow.name.key()), &self.table.name).await?;
         let complete = self.table.kind == TableKind::MaterializedView;
         let first = workspace.project.graph.flows_into(&self.table.name).first() == Some(&number);
-        let mode = if complete || (restart && first) { CommitMode::Overwrite } else { CommitMode::Append };
+        let mode = if complete || (restart && first) {
+            CommitMode::Overwrite
+        } else {
+            CommitMode::Append
+        };
         if let Some(intent) = state.half_done().await? {
             let reads = self.update.reads_again(&flow.query, &intent).await?;
-            return Ok(Some(Step { flow, state, intent, reads, mode }));
+            return Ok(Some(Step {
+                flow,
+                state,
+                intent,
+                reads,
+                mode,
+            }));
         }
         let fingerprint = self.fingerprint(flow);
         let positions = state.positions().await?;
@@ -124,10 +187,18 @@ impl<'u, 'w> Refresh<'u, 'w> {
             return Ok(None);
         }
         let fresh = complete || restart || once;
-        let known = if fresh { Default::default() } else { positions.clone() };
+        let known = if fresh {
+            Default::default()
+        } else {
+            positions.clone()
+        };
         let reads = self.update.plan_reads(&flow.query, &known).await?;
         let nothing_new = match complete {
-            true => positions.epoch > 0 && positions.fingerprint == fingerprint && reads.unmoved(&positions),
+            true => {
+                positions.epoch > 0
+                    && positions.fingerprint == fingerprint
+                    && reads.unmoved(&positions)
+            }
             false => !restart && !once && self.nothing_new(&reads),
         };
         if nothing_new && !(complete && restart) {
@@ -139,13 +210,22 @@ impl<'u, 'w> Refresh<'u, 'w> {
         intent.files.clone_from(&reads.file_reads);
         intent.tables.clone_from(&reads.table_reads);
         state.begin(&intent).await?;
-        Ok(Some(Step { flow, state, intent, reads, mode }))
+        Ok(Some(Step {
+            flow,
+            state,
+            intent,
+            reads,
+            mode,
+        }))
     }
 
     /// Whether no streaming leaf has anything that was not read yet.
     fn nothing_new(&self, reads: &Reads) -> bool {
         let files = reads.files.values().all(|files| files.slices.is_empty());
-        let tables = reads.table_reads.iter().all(|read| read.after == Some(read.until));
+        let tables = reads
+            .table_reads
+            .iter()
+            .all(|read| read.after == Some(read.until));
         files && tables
     }
 
@@ -155,11 +235,24 @@ impl<'u, 'w> Refresh<'u, 'w> {
         let promises: Vec<String> = table
             .expectations
             .iter()
-            .map(|expectation| format!("{} {} {:?}", expectation.name, expectation.expression.text, expectation.on_violation))
+            .map(|expectation| {
+                format!(
+                    "{} {} {:?}",
+                    expectation.name, expectation.expression.text, expectation.on_violation
+                )
+            })
             .collect();
-        let columns: Vec<String> =
-            table.columns.iter().map(|column| format!("{} {} {}", column.name, column.data_type, column.nullable)).collect();
-        format!("{}\n{}\n{}", flow.query.text, columns.join(","), promises.join("\n"))
+        let columns: Vec<String> = table
+            .columns
+            .iter()
+            .map(|column| format!("{} {} {}", column.name, column.data_type, column.nullable))
+            .collect();
+        format!(
+            "{}\n{}\n{}",
+            flow.query.text,
+            columns.join(","),
+            promises.join("\n")
+        )
     }
 
     /// The stamp of every row that the step quarantines. Its time is the intent's, so that an epoch done again gives the
@@ -191,26 +284,49 @@ impl<'u, 'w> Refresh<'u, 'w> {
         }
         let (stamp, meter) = (self.stamp(step), Arc::clone(&self.meter));
         let plans = WritePlans {
-            good: lake.write_plan(&table_spec(self.table, &schema), &step.mode).await?,
-            quarantine: lake.write_plan(&quarantine_spec(&self.table.name), &step.mode).await?,
+            good: lake
+                .write_plan(&table_spec(self.table, &schema), &step.mode)
+                .await?,
+            quarantine: lake
+                .write_plan(&quarantine_spec(&self.table.name), &step.mode)
+                .await?,
         };
-        let (cancel, table) = (self.update.watch.cancel.clone(), self.table.name.to_string());
+        let (cancel, table) = (
+            self.update.watch.cancel.clone(),
+            self.table.name.to_string(),
+        );
         let workers = self.update.workspace.threads();
         let work = tokio::task::spawn_blocking(move || {
-            let destinations = (0..workers).map(|_| TableDestination::new(&plans)).collect();
-            let route =
-                Route { table: &table, gate: &gate, stamp: &stamp, meter: &meter, cancel: &cancel, raw_column: false };
+            let destinations = (0..workers)
+                .map(|_| TableDestination::new(&plans))
+                .collect();
+            let route = Route {
+                table: &table,
+                gate: &gate,
+                stamp: &stamp,
+                meter: &meter,
+                cancel: &cancel,
+                raw_column: false,
+            };
             let driven = drive(loads, &route, keys, destinations)?;
             let mut written = Written::default();
             for destination in driven.destinations {
                 destination.finish(&mut written)?;
             }
-            let next_lines = driven.next_lines.into_iter().map(|(source, line)| NextLine {
-                relation: String::new(),
-                path: source.to_string(),
-                line,
-            });
-            Ok(Passed { counts: driven.counts, written, schema, next_lines: next_lines.collect() })
+            let next_lines = driven
+                .next_lines
+                .into_iter()
+                .map(|(source, line)| NextLine {
+                    relation: String::new(),
+                    path: source.to_string(),
+                    line,
+                });
+            Ok(Passed {
+                counts: driven.counts,
+                written,
+                schema,
+                next_lines: next_lines.collect(),
+            })
         });
         work.await.map_err(|_| PipelineError::Worker)?
     }
@@ -224,11 +340,30 @@ impl<'u, 'w> Refresh<'u, 'w> {
         report.quarantined += counts.quarantined;
         report.dropped += counts.dropped;
         add_promises(self.table, counts, &mut report.promises);
-        report.reasons = report.promises.iter().filter(|promise| promise.rows > 0).cloned().collect();
-        report.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.rows));
+        report.reasons = report
+            .promises
+            .iter()
+            .filter(|promise| promise.rows > 0)
+            .cloned()
+            .collect();
+        report
+            .reasons
+            .sort_by_key(|reason| std::cmp::Reverse(reason.rows));
         if counts.good + counts.quarantined + counts.dropped != counts.rows_in {
-            let Counts { rows_in, good, quarantined, dropped, .. } = *counts;
-            return Err(PipelineError::RowsLost { table, rows_in, good, quarantined, dropped });
+            let Counts {
+                rows_in,
+                good,
+                quarantined,
+                dropped,
+                ..
+            } = *counts;
+            return Err(PipelineError::RowsLost {
+                table,
+                rows_in,
+                good,
+                quarantined,
+                dropped,
+            });
         }
         match evaluate_limits(&self.table.quarantine, counts) {
             LimitVerdict::Within => Ok(()),
@@ -244,7 +379,10 @@ impl<'u, 'w> Refresh<'u, 'w> {
     /// The table's own columns, as the catalog knows them.
     pub(crate) fn schema(&self) -> Result<SchemaRef> {
         self.update.catalog.schema(&self.table.name).ok_or_else(|| {
-            PipelineError::Request(format!("the columns of `{}` are not known yet", self.table.name))
+            PipelineError::Request(format!(
+                "the columns of `{}` are not known yet",
+                self.table.name
+            ))
         })
     }
 }
@@ -257,7 +395,10 @@ pub(crate) fn table_spec(table: &Table, schema: &SchemaRef) -> TableSpec {
         spec.cluster_by = columns.iter().map(|column| column.name.clone()).collect();
     }
     spec.comment.clone_from(&table.comment);
-    let comments = table.columns.iter().filter_map(|column| Some((column.name.clone(), column.comment.clone()?)));
+    let comments = table
+        .columns
+        .iter()
+        .filter_map(|column| Some((column.name.clone(), column.comment.clone()?)));
     spec.column_comments = comments.collect();
     spec.properties.clone_from(&table.properties);
     spec.location.clone_from(&table.location);
@@ -274,12 +415,17 @@ pub(crate) fn quarantine_spec(table: &TableName) -> TableSpec {
 /// Adds the promises of an epoch to those of the table.
 pub(crate) fn add_promises(table: &Table, counts: &Counts, promises: &mut Vec<ReasonCount>) {
     for (key, count) in &counts.reasons {
-        let declared = table.expectations.iter().find(|expectation| expectation.name == *key.constraint);
-        let outcome = declared.map_or("quarantined", |expectation| match expectation.on_violation {
-            OnViolation::Keep => "kept",
-            OnViolation::DropRow => "dropped",
-            OnViolation::FailUpdate => "failed",
-            OnViolation::Quarantine => "quarantined",
+        let declared = table
+            .expectations
+            .iter()
+            .find(|expectation| expectation.name == *key.constraint);
+        let outcome = declared.map_or("quarantined", |expectation| {
+            match expectation.on_violation {
+                OnViolation::Keep => "kept",
+                OnViolation::DropRow => "dropped",
+                OnViolation::FailUpdate => "failed",
+                OnViolation::Quarantine => "quarantined",
+            }
         });
         let promise = ReasonCount {
             constraint: key.constraint.to_string(),
@@ -288,7 +434,10 @@ pub(crate) fn add_promises(table: &Table, counts: &Counts, promises: &mut Vec<Re
             rows: count.failed,
             passed: count.passed,
         };
-        match promises.iter_mut().find(|own| own.constraint == promise.constraint && own.column == promise.column) {
+        match promises
+            .iter_mut()
+            .find(|own| own.constraint == promise.constraint && own.column == promise.column)
+        {
             Some(known) => {
                 known.rows += promise.rows;
                 known.passed += promise.passed;

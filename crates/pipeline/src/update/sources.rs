@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use futures::future::BoxFuture;
-use arrow::datatypes::{DataType, Field, SchemaRef};
 use tidegate_connect::{ConnectError, Discovered, FileEntry, Format, Reading, Slice};
 use tidegate_engine::Bindings;
 use tidegate_gate::{Contract, ContractColumn, Gate, GateOptions, Stamp};
@@ -58,23 +58,34 @@ pub(crate) struct Reads {
 impl Reads {
     /// The bytes of all slices.
     pub(crate) fn bytes(&self) -> u64 {
-        self.files.values().flat_map(|files| files.slices.iter()).map(|slice| slice.to - slice.from).sum()
+        self.files
+            .values()
+            .flat_map(|files| files.slices.iter())
+            .map(|slice| slice.to - slice.from)
+            .sum()
     }
 
     /// How many files are read.
     pub(crate) fn file_count(&self) -> u64 {
-        self.files.values().map(|files| files.slices.len() as u64).sum()
+        self.files
+            .values()
+            .map(|files| files.slices.len() as u64)
+            .sum()
     }
 
     /// Whether it reads exactly what the positions say was read: then the result is the same.
     pub(crate) fn unmoved(&self, positions: &Positions) -> bool {
         let tables = self.table_reads.iter().all(|read| {
             let position = positions.tables.get(&read.relation);
-            position.is_some_and(|position| position.table == read.table && position.version == read.until)
+            position.is_some_and(|position| {
+                position.table == read.table && position.version == read.until
+            })
         });
         let files = self.file_reads.iter().all(|read| {
             let position = positions.file(&read.relation, &read.path);
-            position.is_some_and(|position| position.size == read.size && position.modified_ms == read.modified_ms)
+            position.is_some_and(|position| {
+                position.size == read.size && position.modified_ms == read.modified_ms
+            })
         });
         let known_files: usize = positions.files.values().map(BTreeMap::len).sum();
         !self.unversioned
@@ -87,7 +98,12 @@ impl Reads {
 
 impl<'w> Update<'w> {
     /// The leaves of a query.
-    pub(crate) fn leaves<'p>(&self, query: &'p Query, prefix: &str, streaming: bool) -> Vec<Leaf<'p>>
+    pub(crate) fn leaves<'p>(
+        &self,
+        query: &'p Query,
+        prefix: &str,
+        streaming: bool,
+    ) -> Vec<Leaf<'p>>
     where
         'w: 'p,
     {
@@ -97,7 +113,11 @@ impl<'w> Update<'w> {
             let streaming = streaming || relation.streaming;
             match self.view_query(relation) {
                 Some(inner) => leaves.extend(self.leaves(inner, &format!("{path}/"), streaming)),
-                None => leaves.push(Leaf { path, relation, streaming }),
+                None => leaves.push(Leaf {
+                    path,
+                    relation,
+                    streaming,
+                }),
             }
         }
         leaves
@@ -105,11 +125,16 @@ impl<'w> Update<'w> {
 
     /// The query of the view that a relation names; none for anything else.
     fn view_query(&self, relation: &Relation) -> Option<&'w Query> {
-        let RelationTarget::Table { name, .. } = &relation.target else { return None };
+        let RelationTarget::Table { name, .. } = &relation.target else {
+            return None;
+        };
         let project = &self.workspace.project;
         let table = project.table(name)?;
         match table.kind {
-            TableKind::View { .. } => project.flows_into(&table.name).next().map(|flow| &flow.query),
+            TableKind::View { .. } => project
+                .flows_into(&table.name)
+                .next()
+                .map(|flow| &flow.query),
             _ => None,
         }
     }
@@ -124,12 +149,17 @@ impl<'w> Update<'w> {
                         reads.unversioned = true;
                         continue;
                     }
-                    let Some(table) = self.stored(name).await? else { continue };
+                    let Some(table) = self.stored(name).await? else {
+                        continue;
+                    };
                     let table = match as_of {
                         Some(as_of) => table.at(asof::resolve(as_of)?).await?,
                         None => table,
                     };
-                    let after = positions.tables.get(&leaf.path).map(|position| position.version);
+                    let after = positions
+                        .tables
+                        .get(&leaf.path)
+                        .map(|position| position.version);
                     reads.table_reads.push(TableRead {
                         relation: leaf.path,
                         table: table.name().key(),
@@ -137,19 +167,38 @@ impl<'w> Update<'w> {
                         until: table.version(),
                     });
                 }
-                RelationTarget::Files { path, format, options, .. } => {
+                RelationTarget::Files {
+                    path,
+                    format,
+                    options,
+                    ..
+                } => {
                     let options = FileOptions::parse(format.as_deref(), options)?;
                     let files = self.list(path, &options, leaf.streaming).await?;
                     if files.is_empty() {
                         continue;
                     }
                     let discovered = Discoveries::of_files(&files, &options).await?;
-                    let known = if leaf.streaming { positions } else { &Positions::default() };
-                    let FilePlan { slices, reads: file_reads, notes } =
-                        positions::unread(&leaf.path, &files, known, &discovered);
+                    let known = if leaf.streaming {
+                        positions
+                    } else {
+                        &Positions::default()
+                    };
+                    let FilePlan {
+                        slices,
+                        reads: file_reads,
+                        notes,
+                    } = positions::unread(&leaf.path, &files, known, &discovered);
                     reads.file_reads.extend(file_reads);
                     reads.notes.extend(notes);
-                    reads.files.insert(leaf.path, LeafFiles { options, discovered, slices: Arc::new(slices) });
+                    reads.files.insert(
+                        leaf.path,
+                        LeafFiles {
+                            options,
+                            discovered,
+                            slices: Arc::new(slices),
+                        },
+                    );
                 }
             }
         }
@@ -167,7 +216,15 @@ impl<'w> Update<'w> {
             ..Reads::default()
         };
         for leaf in self.leaves(query, "", false) {
-            let RelationTarget::Files { path, format, options, .. } = &leaf.relation.target else { continue };
+            let RelationTarget::Files {
+                path,
+                format,
+                options,
+                ..
+            } = &leaf.relation.target
+            else {
+                continue;
+            };
             let options = FileOptions::parse(format.as_deref(), options)?;
             let files = self.list(path, &options, true).await?;
             let slices = positions::again(&intent.files, &leaf.path, &files).map_err(|gone| {
@@ -176,13 +233,25 @@ impl<'w> Update<'w> {
                 ))
             })?;
             let discovered = Discoveries::of_files(&files, &options).await?;
-            reads.files.insert(leaf.path, LeafFiles { options, discovered, slices: Arc::new(slices) });
+            reads.files.insert(
+                leaf.path,
+                LeafFiles {
+                    options,
+                    discovered,
+                    slices: Arc::new(slices),
+                },
+            );
         }
         Ok(reads)
     }
 
     /// The files of a path. For a stream, a folder or pattern without files is no mistake: they will come.
-    async fn list(&self, path: &str, options: &FileOptions, streaming: bool) -> Result<Vec<FileEntry>> {
+    async fn list(
+        &self,
+        path: &str,
+        options: &FileOptions,
+        streaming: bool,
+    ) -> Result<Vec<FileEntry>> {
         match tidegate_connect::list(&self.workspace.project.root, path, &options.read).await {
             Err(ConnectError::NoFiles { .. }) if streaming => Ok(Vec::new()),
             listed => Ok(listed?),
@@ -206,35 +275,51 @@ impl<'w> Update<'w> {
             for relation in &query.relations {
                 let path = format!("{prefix}{}", relation.binding);
                 let mut hidden = Vec::new();
-                let provider: Arc<dyn TableProvider> = match (&relation.target, self.view_query(relation)) {
-                    (_, Some(inner)) => {
-                        let inner_bindings = self.bind(inner, &format!("{path}/"), reads, scan).await?;
-                        let workspace = self.workspace;
-                        let planned = workspace.engine()?.plan(inner, &inner_bindings, workspace.files())?;
-                        Arc::new(ViewTable::new(planned.logical_plan().clone(), None))
-                    }
-                    (RelationTarget::Table { name, .. }, None) => self.bind_table(name, &path, reads).await?,
-                    (RelationTarget::Files { .. }, None) => {
-                        hidden.extend(scan.with_position.then(|| POSITION.to_owned()));
-                        self.bind_files(relation, &path, reads, scan)?
-                    }
-                };
+                let provider: Arc<dyn TableProvider> =
+                    match (&relation.target, self.view_query(relation)) {
+                        (_, Some(inner)) => {
+                            let inner_bindings =
+                                self.bind(inner, &format!("{path}/"), reads, scan).await?;
+                            let workspace = self.workspace;
+                            let planned = workspace.engine()?.plan(
+                                inner,
+                                &inner_bindings,
+                                workspace.files(),
+                            )?;
+                            Arc::new(ViewTable::new(planned.logical_plan().clone(), None))
+                        }
+                        (RelationTarget::Table { name, .. }, None) => {
+                            self.bind_table(name, &path, reads).await?
+                        }
+                        (RelationTarget::Files { .. }, None) => {
+                            hidden.extend(scan.with_position.then(|| POSITION.to_owned()));
+                            self.bind_files(relation, &path, reads, scan)?
+                        }
+                    };
                 bindings.bind_hiding(&relation.binding, provider, relation.describe(), hidden);
             }
             Ok(bindings)
         })
     }
 
-    async fn bind_table(&self, name: &TableName, path: &str, reads: &Reads) -> Result<Arc<dyn TableProvider>> {
+    async fn bind_table(
+        &self,
+        name: &TableName,
+        path: &str,
+        reads: &Reads,
+    ) -> Result<Arc<dyn TableProvider>> {
         if system::schema(name).is_some() {
             return system::provider(self.workspace, name).await;
         }
         let read = reads.table_reads.iter().find(|read| read.relation == path);
         let (Some(read), Some(table)) = (read, self.stored(name).await?) else {
-            let schema = self.catalog.schema(name).ok_or_else(|| PipelineError::UnknownTable {
-                name: name.to_string(),
-                nearest: None,
-            })?;
+            let schema = self
+                .catalog
+                .schema(name)
+                .ok_or_else(|| PipelineError::UnknownTable {
+                    name: name.to_string(),
+                    nearest: None,
+                })?;
             return Ok(Arc::new(EmptyTable::new(schema)));
         };
         let table = table.at(AsOf::Version(read.until)).await?;
@@ -283,13 +368,22 @@ pub(crate) enum ScanTypes {
 
 impl ScanTypes {
     fn of(&self, field: &Field, typed: bool) -> Field {
-        let written = if typed { field.clone() } else { field.clone().with_data_type(DataType::Utf8View) };
+        let written = if typed {
+            field.clone()
+        } else {
+            field.clone().with_data_type(DataType::Utf8View)
+        };
         match self {
             Self::Discovered => field.clone(),
             Self::Written => written,
             Self::Of(schema) => {
-                let known = schema.fields().iter().find(|known| known.name().eq_ignore_ascii_case(field.name()));
-                known.map_or(written, |known| field.clone().with_data_type(known.data_type().clone()))
+                let known = schema
+                    .fields()
+                    .iter()
+                    .find(|known| known.name().eq_ignore_ascii_case(field.name()));
+                known.map_or(written, |known| {
+                    field.clone().with_data_type(known.data_type().clone())
+                })
             }
         }
     }
@@ -303,11 +397,18 @@ impl ScanContext {
         workers: usize,
         cancel: &CancelToken,
     ) -> Result<Arc<dyn TableProvider>> {
-        let reading = Reading::new(Arc::clone(&files.discovered), Arc::clone(&files.options.read), None);
+        let reading = Reading::new(
+            Arc::clone(&files.discovered),
+            Arc::clone(&files.options.read),
+            None,
+        );
         let scan = FileScan {
             reading: Arc::new(reading),
             slices: Arc::clone(&files.slices),
-            shape: Arc::new(Shape { layout: repair_layout(&files.discovered, &files.options), names: None }),
+            shape: Arc::new(Shape {
+                layout: repair_layout(&files.discovered, &files.options),
+                names: None,
+            }),
             gate: Arc::new(self.gate(files)?),
             stamp: Arc::clone(&self.stamp),
             meter: Arc::clone(&self.meter),
@@ -323,13 +424,21 @@ impl ScanContext {
     fn gate(&self, files: &LeafFiles) -> Result<Gate> {
         let schema = schema_of(&files.discovered);
         let typed = matches!(files.discovered.format, Format::Parquet | Format::Avro);
-        let own = schema.fields().iter().map(|field| storable(&self.types.of(field, typed)));
-        let mut columns: Vec<ContractColumn> =
-            own.map(|field| ContractColumn::new(field.name(), field.data_type().clone(), true)).collect();
+        let own = schema
+            .fields()
+            .iter()
+            .map(|field| storable(&self.types.of(field, typed)));
+        let mut columns: Vec<ContractColumn> = own
+            .map(|field| ContractColumn::new(field.name(), field.data_type().clone(), true))
+            .collect();
         if self.with_position {
             columns.push(ContractColumn::new(RAW, DataType::Utf8View, true));
         }
-        let contract = Contract { columns, key: Vec::new(), coercion: files.options.coercion.clone() };
+        let contract = Contract {
+            columns,
+            key: Vec::new(),
+            coercion: files.options.coercion.clone(),
+        };
         let options = GateOptions {
             repair: files.options.repair,
             positions: self.with_position,

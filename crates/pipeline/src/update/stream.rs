@@ -31,7 +31,11 @@ use crate::workspace::Workspace;
 impl Refresh<'_, '_> {
     /// Reads, judges and writes the rows of a step.
     pub(crate) async fn pass(&self, lake: &Lake, number: usize, step: &Step<'_>) -> Result<Passed> {
-        let copies = self.update.catalog.flow(number).and_then(|flow| flow.copies.as_deref());
+        let copies = self
+            .update
+            .catalog
+            .flow(number)
+            .and_then(|flow| flow.copies.as_deref());
         match (copies, straight(step)) {
             (Some(copies), Some(files)) => self.pass_straight(lake, step, copies, files).await,
             _ => self.pass_query(lake, step).await,
@@ -47,17 +51,28 @@ impl Refresh<'_, '_> {
     ) -> Result<Passed> {
         let columns = self.columns(copies, files)?;
         let wanted: Vec<String> = columns.iter().map(|column| column.source.clone()).collect();
-        let names = Some(columns.iter().map(|column| column.field.name().clone()).collect());
+        let names = Some(
+            columns
+                .iter()
+                .map(|column| column.field.name().clone())
+                .collect(),
+        );
         let fields: Vec<_> = columns.into_iter().map(|column| column.field).collect();
         let schema: SchemaRef = Arc::new(Schema::new(fields));
-        let reading =
-            Reading::new(Arc::clone(&files.discovered), Arc::clone(&files.options.read), Some(&wanted));
+        let reading = Reading::new(
+            Arc::clone(&files.discovered),
+            Arc::clone(&files.options.read),
+            Some(&wanted),
+        );
         let settings = GateSettings {
             coercion: files.options.coercion.clone(),
             repair: files.options.repair,
             ..GateSettings::default()
         };
-        let shape = Shape { layout: repair_layout(&files.discovered, &files.options), names };
+        let shape = Shape {
+            layout: repair_layout(&files.discovered, &files.options),
+            names,
+        };
         let loads = loads(
             Arc::new(reading),
             Arc::clone(&files.slices),
@@ -65,13 +80,26 @@ impl Refresh<'_, '_> {
             Arc::clone(&self.meter),
             Handle::current(),
         );
-        let mut passed = self.through_gate(lake, step, schema, &settings, loads).await?;
+        let mut passed = self
+            .through_gate(lake, step, schema, &settings, loads)
+            .await?;
         let relation = step.reads.files.keys().next().cloned().unwrap_or_default();
         let ends = std::mem::take(&mut passed.next_lines);
-        passed.next_lines = files.slices.iter().filter_map(|slice| {
-            let line = ends.iter().find(|end| end.path == slice.file.display())?.line;
-            Some(NextLine { relation: relation.clone(), path: slice.file.url.clone(), line })
-        }).collect();
+        passed.next_lines = files
+            .slices
+            .iter()
+            .filter_map(|slice| {
+                let line = ends
+                    .iter()
+                    .find(|end| end.path == slice.file.display())?
+                    .line;
+                Some(NextLine {
+                    relation: relation.clone(),
+                    path: slice.file.url.clone(),
+                    line,
+                })
+            })
+            .collect();
         Ok(passed)
     }
 
@@ -80,13 +108,18 @@ impl Refresh<'_, '_> {
     fn columns(&self, copies: &[CopiedColumn], files: &LeafFiles) -> Result<Vec<CopiedField>> {
         let known = self.schema()?;
         let source_of = |name: &str| {
-            let copied = copies.iter().find(|copied| copied.name.eq_ignore_ascii_case(name));
+            let copied = copies
+                .iter()
+                .find(|copied| copied.name.eq_ignore_ascii_case(name));
             copied.map_or_else(|| name.to_owned(), |copied| copied.column.clone())
         };
         let mut columns: Vec<CopiedField> = known
             .fields()
             .iter()
-            .map(|field| CopiedField { source: source_of(field.name()), field: Arc::clone(field) })
+            .map(|field| CopiedField {
+                source: source_of(field.name()),
+                field: Arc::clone(field),
+            })
             .collect();
         let grows = match files.options.read.evolution {
             Some(mode) => mode == SchemaEvolutionMode::AddNewColumns,
@@ -97,7 +130,10 @@ impl Refresh<'_, '_> {
                 let there = |column: &CopiedField| column.source.eq_ignore_ascii_case(found.name());
                 if !columns.iter().any(there) {
                     let field = Arc::new(storable(found).with_nullable(true));
-                    columns.push(CopiedField { source: found.name().clone(), field });
+                    columns.push(CopiedField {
+                        source: found.name().clone(),
+                        field,
+                    });
                 }
             }
         }
@@ -108,7 +144,11 @@ impl Refresh<'_, '_> {
         let workspace = self.update.workspace;
         let rejects = Arc::new(Rejects::keeping());
         let ordered = !self.table.primary_key.is_empty();
-        let engine = if ordered { workspace.ordered_engine()? } else { workspace.engine()?.clone() };
+        let engine = if ordered {
+            workspace.ordered_engine()?
+        } else {
+            workspace.engine()?.clone()
+        };
         let scan = ScanContext {
             stamp: Arc::new(self.stamp(step)),
             meter: Arc::clone(&self.meter),
@@ -116,7 +156,10 @@ impl Refresh<'_, '_> {
             with_position: true,
             types: ScanTypes::Discovered,
         };
-        let bindings = self.update.bind(&step.flow.query, "", &step.reads, &scan).await?;
+        let bindings = self
+            .update
+            .bind(&step.flow.query, "", &step.reads, &scan)
+            .await?;
         let planned = engine.plan(&step.flow.query, &bindings, workspace.files())?;
         let carried = engine.carry(&planned, POSITION)?;
         let stream = engine.execute(carried.as_ref().unwrap_or(&planned)).await?;
@@ -124,7 +167,9 @@ impl Refresh<'_, '_> {
         let source: Arc<str> = format!("flow {}", step.flow.name).into();
         let loads = batches(stream, source, Handle::current());
         let settings = GateSettings::default();
-        let mut passed = self.through_gate(lake, step, schema, &settings, loads).await?;
+        let mut passed = self
+            .through_gate(lake, step, schema, &settings, loads)
+            .await?;
         self.add_rejects(lake, step, &rejects, &mut passed).await?;
         Ok(passed)
     }
@@ -134,7 +179,13 @@ impl Refresh<'_, '_> {
         if let Some(schema) = self.update.catalog.schema(&self.table.name) {
             return Ok(schema);
         }
-        Ok(Arc::new(Schema::new(planned.fields().iter().map(|field| storable(field)).collect::<Vec<_>>())))
+        Ok(Arc::new(Schema::new(
+            planned
+                .fields()
+                .iter()
+                .map(|field| storable(field))
+                .collect::<Vec<_>>(),
+        )))
     }
 
     /// Rows that the files' own types turned away before the query go to the quarantine too, and are counted.
@@ -146,10 +197,17 @@ impl Refresh<'_, '_> {
         passed: &mut Passed,
     ) -> Result<()> {
         let (batches, counts) = rejects.take();
-        let mut own = Counts { rows_in: counts.quarantined, quarantined: counts.quarantined, ..Counts::default() };
+        let mut own = Counts {
+            rows_in: counts.quarantined,
+            quarantined: counts.quarantined,
+            ..Counts::default()
+        };
         own.reasons = counts.reasons;
         passed.counts.merge(&own);
-        let mut writer = lake.write_plan(&quarantine_spec(&self.table.name), &step.mode).await?.writer();
+        let mut writer = lake
+            .write_plan(&quarantine_spec(&self.table.name), &step.mode)
+            .await?
+            .writer();
         for batch in batches {
             writer.write(&batch)?;
         }
@@ -166,7 +224,9 @@ struct CopiedField {
 
 /// The files of a step that reads one set of files and nothing else.
 fn straight<'s>(step: &'s Step<'_>) -> Option<&'s LeafFiles> {
-    let [relation] = step.flow.query.relations.as_slice() else { return None };
+    let [relation] = step.flow.query.relations.as_slice() else {
+        return None;
+    };
     match relation.target {
         RelationTarget::Files { .. } => step.reads.files.get(&relation.binding),
         RelationTarget::Table { .. } => None,
@@ -184,13 +244,19 @@ pub(crate) async fn preload(
     let mut columns = Vec::with_capacity(gate.contract().key.len());
     for index in &gate.contract().key {
         let name = &gate.contract().columns[*index].name;
-        let position = schema.fields().iter().position(|field| field.name().eq_ignore_ascii_case(name));
+        let position = schema
+            .fields()
+            .iter()
+            .position(|field| field.name().eq_ignore_ascii_case(name));
         columns.push(position.ok_or_else(|| {
             PipelineError::Request(format!("table `{}` has no column `{name}` yet, which is part of its key; refresh it in full", table.name()))
         })?);
     }
     let state = workspace.engine()?.session_state();
-    let plan = table.provider().scan(&state, Some(&columns), &[], None).await?;
+    let plan = table
+        .provider()
+        .scan(&state, Some(&columns), &[], None)
+        .await?;
     let mut stream = execute_stream(plan, state.task_ctx())?;
     while let Some(batch) = stream.next().await {
         gate.preload_keys(keys, &batch?)?;
@@ -220,7 +286,9 @@ fn batches(
                 Some(Ok(batch)) => incoming(&batch, &source),
             };
             match split {
-                Ok(parts) => ready.extend(parts.into_iter().map(|part| Load::Batch(Box::new(part)))),
+                Ok(parts) => {
+                    ready.extend(parts.into_iter().map(|part| Load::Batch(Box::new(part))))
+                }
                 Err(error) => {
                     ended = true;
                     return Some(Err(error));
@@ -249,7 +317,9 @@ fn incoming(batch: &RecordBatch, source: &Arc<str>) -> Result<Vec<Incoming>> {
         let raw = raws.slice(start, length);
         parts.push(Incoming {
             columns: columns.slice(start, length),
-            line: (start..start + length).map(|row| lines.value(row).unsigned_abs()).collect(),
+            line: (start..start + length)
+                .map(|row| lines.value(row).unsigned_abs())
+                .collect(),
             raw: (raw.null_count() == 0).then(|| Arc::new(raw) as ArrayRef),
             malformed: Vec::new(),
             source: name.map_or_else(|| Arc::clone(source), Into::into),
@@ -260,7 +330,9 @@ fn incoming(batch: &RecordBatch, source: &Arc<str>) -> Result<Vec<Incoming>> {
     Ok(parts)
 }
 
-fn position_parts(position: &ArrayRef) -> Option<(&StringViewArray, &Int64Array, &StringViewArray)> {
+fn position_parts(
+    position: &ArrayRef,
+) -> Option<(&StringViewArray, &Int64Array, &StringViewArray)> {
     let parts = position.as_any().downcast_ref::<StructArray>()?;
     debug_assert_eq!(parts.fields(), &position_fields());
     Some((
