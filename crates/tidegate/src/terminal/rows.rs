@@ -222,7 +222,7 @@ mod tests {
         let text = written(|out| write_csv(out, &batch(), true).unwrap());
         assert_eq!(
             text,
-            "id,name,amount,ts,list\n1,\"a,\"\"b\"\"\",10.50,2026-10-05T00:00:00.000000Z,\"[1,null]\"\n2,,,,\n"
+            "id,name,amount,ts,list\n1,\"a,\"\"b\"\"\",10.50,2026-10-05T00:00:00Z,\"[1,null]\"\n2,,,,\n"
         );
     }
 
