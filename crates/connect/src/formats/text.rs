@@ -79,6 +79,22 @@ struct TextPiece {
     file: Arc<FileEntry>,
 }
 
+impl TextPiece {
+    /// What is wrong with a line, if anything.
+    fn verdict(&self, length: usize, valid: bool, ended: bool) -> Option<(MalformedKind, String)> {
+        let limit = self.cutting.limit;
+        if length > limit {
+            let message = format!("the line is longer than {limit} bytes (option maxRowBytes)");
+            Some((MalformedKind::TooLong, message))
+        } else if !ended && self.block.cut {
+            let message = "the file breaks off in this line".to_owned();
+            Some((MalformedKind::Truncated, message))
+        } else {
+            (!valid).then(|| (MalformedKind::Encoding, NOT_VALID.to_owned()))
+        }
+    }
+}
+
 impl Piece for TextPiece {
     fn bytes(&self) -> u64 {
         self.block.bytes
@@ -100,22 +116,11 @@ impl Piece for TextPiece {
             if self.cutting.newline == b'\n' && end > at && data[end - 1] == b'\r' {
                 end -= 1;
             }
-            let mut kind = None;
+            let mut valid = true;
             while invalid.next_if(|&(from, _)| from < next).is_some() {
-                kind = Some((MalformedKind::Encoding, NOT_VALID.to_owned()));
+                valid = false;
             }
-            if end - at > self.cutting.limit {
-                let message = format!(
-                    "the line is longer than {} bytes (option maxRowBytes)",
-                    self.cutting.limit
-                );
-                kind = Some((MalformedKind::TooLong, message));
-            } else if newline.is_none() && self.block.cut {
-                kind = Some((
-                    MalformedKind::Truncated,
-                    "the file breaks off in this line".to_owned(),
-                ));
-            }
+            let kind = self.verdict(end - at, valid, newline.is_some());
             match kind {
                 Some((kind, message)) => {
                     let kept = &data[at..end.min(at + self.cutting.limit)];

@@ -36,7 +36,9 @@ pub(super) struct Objects<'a> {
     /// The keys in the order of the rows before: the next row is likely to have the same.
     usual: Vec<(Vec<u8>, Place)>,
     columns: Vec<TextColumn>,
-    more: Vec<String>,
+    /// New columns: their name, and where the first value was (row, and which of its keys).
+    more: Vec<(String, Option<(usize, usize)>)>,
+    nth: usize,
     rescued: TextColumn,
     side: Vec<u8>,
     scratch: Vec<u8>,
@@ -106,6 +108,7 @@ impl<'a> Objects<'a> {
                 .map(|_| TextColumn::with_capacity(rows))
                 .collect(),
             more: Vec::new(),
+            nth: 0,
             rescued: TextColumn::default(),
             side: Vec::new(),
             scratch: Vec::new(),
@@ -146,6 +149,9 @@ impl<'a> Objects<'a> {
             .iter_mut()
             .for_each(|column| column.truncate(rows));
         self.rescued.truncate(rows);
+        for (_, first) in &mut self.more {
+            *first = first.filter(|(row, _)| *row < rows);
+        }
     }
 
     /// Takes back a row that was complete.
@@ -177,6 +183,7 @@ impl<'a> Objects<'a> {
             }
             let key = scanner.string(at)?;
             let place = self.place(nth, at + 1, key.close, key.escaped)?;
+            self.nth = nth;
             nth += 1;
             at = scanner.colon(scanner.space(key.close + 1))?;
             at = scanner.space(self.field(place, at)?);
@@ -257,7 +264,7 @@ impl<'a> Objects<'a> {
             SchemaEvolutionMode::AddNewColumns if self.more.len() < NEW_COLUMNS_MAX => {
                 let at = self.columns.len();
                 self.index.insert(name, at);
-                self.more.push(name.to_owned());
+                self.more.push((name.to_owned(), None));
                 let mut column = TextColumn::default();
                 column.pad(self.rows);
                 self.columns.push(column);
@@ -321,6 +328,10 @@ impl<'a> Objects<'a> {
 
     #[inline(always)]
     fn put(&mut self, column: usize, view: Option<u128>) {
+        if column >= self.plan.names.len() && view.is_some() {
+            let (_, first) = &mut self.more[column - self.plan.names.len()];
+            first.get_or_insert((self.rows, self.nth));
+        }
         let Some(column) = self.columns.get_mut(column) else {
             return;
         };
@@ -389,10 +400,18 @@ impl<'a> Objects<'a> {
             .map(|column| Some(column.finish(&buffers)))
             .collect();
         let later = columns.split_off(self.plan.names.len());
-        let mut more: Vec<(String, ArrayRef)> = self
+        // A key that only broken rows had, or only with null, makes no column; the others come in
+        // the order of their first values, however the text was cut.
+        let mut found: Vec<_> = self
             .more
             .into_iter()
             .zip(later.into_iter().flatten())
+            .filter_map(|((name, first), array)| Some((first?, name, array)))
+            .collect();
+        found.sort_by_key(|(first, ..)| *first);
+        let mut more: Vec<(String, ArrayRef)> = found
+            .into_iter()
+            .map(|(_, name, array)| (name, array))
             .collect();
         match self.plan.rescue {
             Some(at) => columns[at] = Some(rescued),

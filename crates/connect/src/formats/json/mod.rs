@@ -340,22 +340,12 @@ impl Piece for LinesPiece {
                 }
             };
             let text = trim_return(&data[at..newline_at.min(own)]);
-            let mut broken = taken
-                .err()
-                .map(|flaw| (MalformedKind::Json, explain(flaw, at)));
+            let mut valid = true;
             while invalid.next_if(|&(from, _)| from < newline_at).is_some() {
-                let message = NOT_VALID.to_owned();
-                broken = Some((MalformedKind::Encoding, message));
+                valid = false;
             }
-            if text.len() > limit {
-                let message = format!("the row is longer than {limit} bytes (option maxRowBytes)");
-                broken = Some((MalformedKind::TooLong, message));
-            } else if newline_at >= own && self.block.cut {
-                broken = Some((
-                    MalformedKind::Truncated,
-                    "the file breaks off in this row".to_owned(),
-                ));
-            }
+            let flaw = taken.err().map(|flaw| explain(flaw, at));
+            let broken = self.verdict(text, newline_at, valid, flaw);
             match broken {
                 Some((kind, message)) => {
                     if taken.is_ok() {
@@ -381,6 +371,29 @@ impl Piece for LinesPiece {
 }
 
 impl LinesPiece {
+    /// What is wrong with a row, if anything.
+    #[inline(always)]
+    fn verdict(
+        &self,
+        text: &[u8],
+        newline_at: usize,
+        valid: bool,
+        flaw: Option<String>,
+    ) -> Option<(MalformedKind, String)> {
+        let limit = self.shared.limit;
+        if text.len() > limit {
+            let message = format!("the row is longer than {limit} bytes (option maxRowBytes)");
+            Some((MalformedKind::TooLong, message))
+        } else if newline_at >= self.block.own && self.block.cut {
+            let message = "the file breaks off in this row".to_owned();
+            Some((MalformedKind::Truncated, message))
+        } else if !valid {
+            Some((MalformedKind::Encoding, NOT_VALID.to_owned()))
+        } else {
+            flaw.map(|message| (MalformedKind::Json, message))
+        }
+    }
+
     /// Behind an object its line must end; if it does not, the object is no row.
     #[inline(always)]
     fn line_end(&self, behind: usize, objects: &mut Objects<'_>) -> Result<usize, Flaw> {

@@ -205,29 +205,26 @@ impl Scanner<'_> {
                     }
                     b'}' if object => {}
                     b']' if !object => {}
-                    _ if at >= self.end => {
-                        return Err(Flaw {
-                            at: self.end,
-                            what: "the text ends too early",
-                        });
-                    }
-                    _ if object => {
-                        return Err(Flaw {
-                            at,
-                            what: "expected , or }",
-                        });
-                    }
-                    _ => {
-                        return Err(Flaw {
-                            at,
-                            what: "expected , or ]",
-                        });
-                    }
+                    _ => return Err(self.unfinished(at, object)),
                 }
                 at += 1;
                 depth -= 1;
                 levels >>= 1;
             }
+        }
+    }
+
+    /// An object or array that does not go on as it should.
+    #[cold]
+    fn unfinished(&self, at: usize, object: bool) -> Flaw {
+        let what = match object {
+            _ if at >= self.end => "the text ends too early",
+            true => "expected , or }",
+            false => "expected , or ]",
+        };
+        Flaw {
+            at: at.min(self.end),
+            what,
         }
     }
 

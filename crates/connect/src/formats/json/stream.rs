@@ -22,6 +22,17 @@ pub(super) struct Element {
     pub flaw: Option<Trouble>,
 }
 
+impl Element {
+    fn new(start: usize, end: usize, flaw: Option<Trouble>) -> Self {
+        Self {
+            start,
+            end,
+            line: 0,
+            flaw,
+        }
+    }
+}
+
 /// What can be wrong with an element as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -171,36 +182,41 @@ impl Elements {
         if at >= end {
             return Next::More(end);
         }
-        let start = at;
         // Only so much of the text is looked at as one element may be long, whatever is in memory.
-        let window = (start + self.limit + 1).min(end);
-        let full = window - start > self.limit;
+        let window = (at + self.limit + 1).min(end);
+        let full = window - at > self.limit;
         let limited = Scanner {
             end: window,
             ..scanner
         };
-        let found = limited.value(start);
-        let complete = found.is_ok_and(|behind| behind < end);
-        if !complete && !full && !self.ended {
-            return Next::More(start);
+        let found = limited.value(at);
+        if !full && !self.ended && !found.is_ok_and(|behind| behind < end) {
+            return Next::More(at);
         }
-        let element = |end, flaw| Element {
-            start,
-            end,
-            line: 0,
-            flaw,
-        };
-        let flaw = match found {
-            Ok(behind) if behind - start <= self.limit => {
-                if let Some(shape) = shape_of(limited, start) {
+        match found {
+            Ok(behind) if behind - at <= self.limit => {
+                if let Some(shape) = shape_of(limited, at) {
                     self.shape.clear();
-                    self.shape.extend_from_slice(&shape);
+                    self.shape.extend_from_slice(shape);
                 }
-                return Next::Element(element(behind, None), behind);
+                Next::Element(Element::new(at, behind, None), behind)
             }
-            Ok(_) => None,
-            Err(flaw) => Some(flaw).filter(|flaw| flaw.at < window || !full),
-        };
+            Ok(_) => self.broken(scanner, limited, at, None),
+            Err(flaw) if full && flaw.at >= window => self.broken(scanner, limited, at, None),
+            Err(flaw) => self.broken(scanner, limited, at, Some(flaw)),
+        }
+    }
+
+    /// The broken element at `start`, up to where the next one begins; without a flaw it is too long.
+    fn broken(
+        &mut self,
+        scanner: Scanner<'_>,
+        limited: Scanner<'_>,
+        start: usize,
+        flaw: Option<Flaw>,
+    ) -> Next {
+        let Scanner { data, end, .. } = scanner;
+        let window = limited.end;
         let trouble = match flaw {
             None => Trouble::TooLong,
             Some(flaw) if flaw.at >= end && self.error.is_some() => Trouble::Truncated,
@@ -214,27 +230,23 @@ impl Elements {
             _ if indent.is_some() => start + 1,
             _ => window,
         };
-        let own = if self.shape.is_empty() {
-            shape_of(limited, start)
-        } else {
-            Some(self.shape.clone())
+        let shape = match self.shape.as_slice() {
+            [] => shape_of(limited, start).map(<[u8]>::to_vec),
+            known => Some(known.to_vec()),
         };
-        let mut seeker = Seeker::new(own, indent, &data[start..from]);
+        let mut seeker = Seeker::new(shape, indent, &data[start..from]);
+        let element = |end| Element::new(start, end, Some(trouble));
         match seeker.seek(data, from, end, self.ended) {
-            Sought::Found(next) => {
-                Next::Element(element(trimmed(data, start, next), Some(trouble)), next)
-            }
-            Sought::Nothing if self.ended => {
-                Next::Element(element(trimmed(data, start, end), Some(trouble)), end)
-            }
-            _ if !full => Next::More(start),
+            Sought::Found(next) => Next::Element(element(trimmed(data, start, next)), next),
+            Sought::Nothing if self.ended => Next::Element(element(trimmed(data, start, end)), end),
+            _ if window - start <= self.limit => Next::More(start),
             Sought::Nothing => {
                 self.passing = Some(seeker);
-                Next::Element(element(end, Some(trouble)), end)
+                Next::Element(element(end), end)
             }
             Sought::Unclear(place) => {
                 self.passing = Some(seeker);
-                Next::Element(element(place, Some(trouble)), place)
+                Next::Element(element(place), place)
             }
         }
     }
@@ -296,7 +308,7 @@ impl Seeker {
                     };
                     let window = end - at > SHAPE_MAX;
                     match shape_of(scanner, at) {
-                        shape if self.shape.is_none() || shape == self.shape => {
+                        shape if self.shape.is_none() || shape == self.shape.as_deref() => {
                             return Sought::Found(at);
                         }
                         None if !ended && !window => return Sought::Unclear(at),
@@ -314,7 +326,7 @@ impl Seeker {
 const SHAPE_MAX: usize = 4096;
 
 /// The first key of an object, quotes and all; `None` if that cannot be told.
-fn shape_of(scanner: Scanner<'_>, start: usize) -> Option<Vec<u8>> {
+fn shape_of(scanner: Scanner<'_>, start: usize) -> Option<&[u8]> {
     let data = scanner.data;
     let near = Scanner {
         end: scanner.end.min(start + SHAPE_MAX),
@@ -332,7 +344,7 @@ fn shape_of(scanner: Scanner<'_>, start: usize) -> Option<Vec<u8>> {
         .ok()
         .filter(|passed| passed.close < near.end)?
         .close;
-    Some(data[first..=close].to_vec())
+    Some(&data[first..=close])
 }
 
 /// How far the text behind `before` is indented on its line, `indent` being that of its beginning;
