@@ -366,3 +366,6 @@ impl AvroPiece {
         Ok(columns.zip(batch.columns().iter().cloned()).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -398,3 +398,6 @@ impl ChunkReader for Fetched {
         Ok(bytes.slice(..length))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -239,3 +239,6 @@ pub(crate) fn assemble(plan: &Plan, file: &Arc<FileEntry>, rows: Rows) -> Result
         file: Arc::clone(file),
     })
 }
+
+#[cfg(test)]
+pub(crate) mod testing;

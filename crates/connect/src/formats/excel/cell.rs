@@ -119,3 +119,72 @@ pub(super) fn place(row: u32, column: u32) -> String {
         u64::from(row) + 1
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use calamine::ExcelDateTimeType;
+
+    #[test]
+    fn cells_have_the_names_that_people_see() {
+        for (column, name) in [
+            (0, "A1"),
+            (25, "Z1"),
+            (26, "AA1"),
+            (701, "ZZ1"),
+            (702, "AAA1"),
+            (16_383, "XFD1"),
+        ] {
+            assert_eq!(place(0, column), name);
+        }
+    }
+
+    #[test]
+    fn moments_are_written_in_iso_form() {
+        let text = |number: f64| {
+            moment_text(&ExcelDateTime::new(
+                number,
+                ExcelDateTimeType::DateTime,
+                false,
+            ))
+        };
+        assert_eq!(text(45_943.0), "2025-10-13");
+        assert_eq!(text(45_943.5), "2025-10-13T12:00:00");
+        assert_eq!(text(45_943.541), "2025-10-13T12:59:02.400");
+        assert_eq!(text(0.25), "06:00:00");
+        assert_eq!(text(1.0), "1900-01-01");
+        assert_eq!(text(60.0), "60");
+        assert_eq!(text(61.0), "1900-03-01");
+        assert_eq!(text(-3.0), "-3");
+        let span = |number: f64| {
+            moment_text(&ExcelDateTime::new(
+                number,
+                ExcelDateTimeType::TimeDelta,
+                false,
+            ))
+        };
+        assert_eq!(
+            (span(1.1041666666666667), span(-0.5)),
+            ("26:30:00".to_owned(), "-12:00:00".to_owned())
+        );
+        let mac = ExcelDateTime::new(44_481.0, ExcelDateTimeType::DateTime, true);
+        assert_eq!(moment_text(&mac), "2025-10-13");
+    }
+
+    #[test]
+    fn numbers_keep_every_digit() {
+        for (number, text) in [
+            (0.1, "0.1"),
+            (12.0, "12"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (1e21, "1000000000000000000000"),
+            (-1.5e-7, "-0.00000015"),
+        ] {
+            assert_eq!(
+                Content::from(&Data::Float(number)),
+                Content::Value(text.to_owned())
+            );
+            assert_eq!(text.parse::<f64>(), Ok(number));
+        }
+    }
+}

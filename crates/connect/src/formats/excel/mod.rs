@@ -296,3 +296,6 @@ impl Piece for SheetPiece {
 fn broken(name: &str, message: impl Into<String>) -> ConnectError {
     damaged(name, NAME, message)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+SELECT id FROM payments WHERE sum(amount) > 5

@@ -1,0 +1,1 @@
+SELECT a FROM (SELECT id, card FROM payments) AS t(a)

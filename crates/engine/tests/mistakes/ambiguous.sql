@@ -1,0 +1,1 @@
+SELECT card FROM payments JOIN cards ON payments.card = cards.card

@@ -1,0 +1,1 @@
+WITH big AS (SELECT id, amount FROM payments) SELECT identifier FROM big

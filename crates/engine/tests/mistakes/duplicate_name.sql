@@ -1,0 +1,1 @@
+SELECT id AS a, quantity AS a FROM payments

@@ -1,0 +1,1 @@
+SELECT * EXCEPT (amont) FROM payments

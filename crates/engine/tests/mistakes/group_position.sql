@@ -1,0 +1,1 @@
+SELECT card FROM payments GROUP BY 3

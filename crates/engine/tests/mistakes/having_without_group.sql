@@ -1,0 +1,1 @@
+SELECT id FROM payments HAVING id > 1

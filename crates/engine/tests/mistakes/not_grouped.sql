@@ -1,0 +1,1 @@
+SELECT card, currency, count(*) FROM payments GROUP BY card

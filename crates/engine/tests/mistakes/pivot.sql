@@ -1,0 +1,1 @@
+SELECT * FROM payments PIVOT (sum(amount) FOR currency IN ('EUR', 'USD'))

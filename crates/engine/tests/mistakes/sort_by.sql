@@ -1,0 +1,1 @@
+SELECT id FROM payments SORT BY id

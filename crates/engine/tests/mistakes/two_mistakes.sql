@@ -1,0 +1,1 @@
+SELECT idd, nofun(card) FROM payments WHERE cardd = 'x'

@@ -1,0 +1,1 @@
+SELECT id, card FROM payments UNION ALL SELECT card FROM cards

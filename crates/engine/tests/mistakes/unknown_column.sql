@@ -1,0 +1,1 @@
+SELECT id, ammount FROM payments

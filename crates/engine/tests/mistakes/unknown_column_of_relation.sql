@@ -1,0 +1,1 @@
+SELECT p.amont FROM payments p JOIN cards c ON p.card = c.card

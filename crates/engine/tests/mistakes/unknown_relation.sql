@@ -1,0 +1,1 @@
+SELECT pay.id FROM payments p

@@ -1,0 +1,1 @@
+SELECT id FROM payments JOIN cards USING (id)

@@ -1,0 +1,1 @@
+SELECT id, date_trunc(5) FROM payments

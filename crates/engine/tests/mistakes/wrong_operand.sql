@@ -1,0 +1,1 @@
+SELECT amount + card FROM payments WHERE ts > 5
