@@ -24,9 +24,17 @@ impl Call {
         }
     }
 
-    /// A call of the cargo that called us.
+    /// A call of the cargo that called us, without what it told us about our own package: build scripts that watch
+    /// these variables (ring's does) would run again after every other way of building, and all above them with it.
     pub fn cargo() -> Self {
-        Self::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        let mut call = Self::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        for (name, _) in std::env::vars_os() {
+            let shown = name.to_string_lossy();
+            if shown.starts_with("CARGO_PKG_") || shown.starts_with("CARGO_MANIFEST_") {
+                call.command.env_remove(&name);
+            }
+        }
+        call
     }
 
     /// What to say when the program is not there.
