@@ -233,7 +233,7 @@ fn refuse_more_than_rows(planned: &Expr, expression: &Expression) -> Result<(), 
 
 fn columns_of<'e>(expressions: impl Iterator<Item = &'e Arc<dyn PhysicalExpr>>) -> Vec<usize> {
     let mut columns: Vec<usize> = expressions
-        .flat_map(|expression| collect_columns(expression))
+        .flat_map(collect_columns)
         .map(|column| column.index())
         .collect();
     columns.sort_unstable();

@@ -171,10 +171,10 @@ fn rounded_wide(dividend: i256, divisor: i256) -> Option<i128> {
 }
 
 fn divide_doubles(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-    if let ColumnarValue::Scalar(divisor) = &arguments.args[1] {
-        if divisor.is_null() {
-            return null(arguments, &DataType::Float64);
-        }
+    if let ColumnarValue::Scalar(divisor) = &arguments.args[1]
+        && divisor.is_null()
+    {
+        return null(arguments, &DataType::Float64);
     }
     let left = kernel::array(arguments, 0)?;
     let right = kernel::array(arguments, 1)?;

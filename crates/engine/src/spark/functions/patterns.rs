@@ -249,7 +249,7 @@ impl Found {
             _ => {}
         }
         let most = match field {
-            Field::Fraction => width.max(1).min(9),
+            Field::Fraction => width.clamp(1, 9),
             _ if adjacent || width > 1 => width.max(2),
             Field::Year => 9,
             Field::DayOfYear => 3,
