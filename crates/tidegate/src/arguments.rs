@@ -480,7 +480,7 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
         }
     };
     let bytes = number * 1024_f64.powi(power);
-    if bytes < 1.0 || bytes > 1e18 {
+    if !(1.0..=1e18).contains(&bytes) {
         Err("expected a size above zero".to_owned())
     } else {
         Ok(bytes as u64)

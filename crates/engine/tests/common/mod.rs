@@ -30,7 +30,6 @@ pub fn plan(engine: &Engine, sql: &str) -> Result<Planned, String> {
         let style = RenderStyle {
             color: false,
             unicode: false,
-            ..RenderStyle::default()
         };
         tidegate_project::diagnostic::render_all(mistakes, files, style)
     };

@@ -241,8 +241,8 @@ mod tests {
     #[test]
     fn expanded_has_a_field_a_line() {
         let batch = batch();
-        let text =
-            written(|out| write_expanded(out, batch.schema_ref(), &[batch.clone()]).unwrap());
+        let rows = std::slice::from_ref(&batch);
+        let text = written(|out| write_expanded(out, batch.schema_ref(), rows).unwrap());
         assert!(
             text.contains("─ row 2") && text.contains("amount  10.50\n"),
             "{text}"

@@ -36,7 +36,7 @@ impl Scratch {
         scratch.write("landing/.keep", "");
         scratch.write(
             "tables/t.sql",
-            &format!("CREATE STREAMING TABLE t {spec} AS SELECT * FROM STREAM read_files('landing'{options});\n"),
+            format!("CREATE STREAMING TABLE t {spec} AS SELECT * FROM STREAM read_files('landing'{options});\n"),
         );
         scratch
     }
