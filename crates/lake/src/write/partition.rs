@@ -12,11 +12,20 @@ use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::error::LakeError;
-use crate::names;
 
 /// The folder of rows whose value is NULL, as Hive names it.
 const NULL_FOLDER: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// What is percent-encoded in a partition's folder: all but the unreserved characters of RFC 3986, as delta-rs does it.
+/// Readers that take the values from the folders (Polars, Hive) decode them so.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// How values are written in the log.
 const FORMAT: FormatOptions<'static> = FormatOptions::new()
@@ -143,10 +152,10 @@ pub(super) fn folder<'a>(
 ) -> String {
     let mut path = String::new();
     for (column, value) in columns.zip(values) {
-        path.push_str(&names::encode(column));
+        path.extend(utf8_percent_encode(column, RESERVED));
         path.push('=');
         match value {
-            Some(value) => path.push_str(&names::encode(value)),
+            Some(value) => path.extend(utf8_percent_encode(value, RESERVED)),
             None => path.push_str(NULL_FOLDER),
         }
         path.push('/');
