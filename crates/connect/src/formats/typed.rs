@@ -2,10 +2,13 @@
 //! becomes an error, types without equal in a contract, and the way from a file's columns to a batch.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, StringViewArray, StringViewBuilder, make_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder, UnionArray, make_array,
+};
 use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use arrow::error::ArrowError;
@@ -159,6 +162,7 @@ pub(crate) fn written(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         DataType::Utf8View => return Ok(Arc::clone(array)),
         DataType::Utf8 | DataType::LargeUtf8 => return cast(array, &DataType::Utf8View),
         DataType::Dictionary(_, values) => return written(&cast(array, values)?),
+        DataType::Union(..) => return written_union(array.as_union()),
         _ => {}
     }
     let (array, suffix) = match array.data_type() {
@@ -171,10 +175,11 @@ pub(crate) fn written(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     };
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
+    let nulls = array.logical_nulls();
     let mut builder = StringViewBuilder::with_capacity(array.len());
     let mut text = String::new();
     for row in 0..array.len() {
-        if array.is_null(row) {
+        if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             builder.append_null();
             continue;
         }
@@ -184,6 +189,24 @@ pub(crate) fn written(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
         builder.append_value(&text);
     }
     Ok(Arc::new(builder.finish()))
+}
+
+/// A column of several types: each value as its own type writes it.
+fn written_union(array: &UnionArray) -> Result<ArrayRef, ArrowError> {
+    let DataType::Union(fields, _) = array.data_type() else {
+        return Ok(Arc::new(StringViewArray::new_null(array.len())));
+    };
+    let mut children: HashMap<i8, StringViewArray> = HashMap::new();
+    for (id, _) in fields.iter() {
+        let child = written(array.child(id))?;
+        children.insert(id, child.as_string_view().clone());
+    }
+    let values = (0..array.len()).map(|row| {
+        let child = children.get(&array.type_id(row))?;
+        let at = array.value_offset(row);
+        child.is_valid(at).then(|| child.value(at))
+    });
+    Ok(Arc::new(values.collect::<StringViewArray>()))
 }
 
 /// Which of the file's columns have to be read.

@@ -1,6 +1,7 @@
 //! Tests of the whole way, from bytes of a file to rows.
 
 mod fuzzing;
+pub(crate) mod memory;
 mod sources;
 mod ways;
 
