@@ -24,14 +24,11 @@ pub fn metadata_fields() -> Fields {
     ])
 }
 
-/// The `_metadata` column of rows at these lines of `file`; `first_line` is the line (from 1) that
-/// the piece's line 0 is.
+/// The `_metadata` column of rows at these lines (from 1) of `file`.
 #[must_use]
-pub fn metadata_column(file: &FileEntry, lines: &[u32], first_line: u64) -> StructArray {
+pub fn metadata_column(file: &FileEntry, lines: &[u64]) -> StructArray {
     let rows = lines.len();
-    let numbers = lines
-        .iter()
-        .map(|&line| (first_line + u64::from(line)) as i64);
+    let numbers = lines.iter().map(|&line| line as i64);
     let times = TimestampMicrosecondArray::from_value(file.modified.timestamp_micros(), rows);
     let columns: Vec<ArrayRef> = vec![
         constant(Some(&file.display()), rows),

@@ -19,8 +19,10 @@ use tidegate_project::{
 };
 
 use crate::codes;
-use crate::discovery::{FileOptions, schema_of};
+use crate::discovery::FileOptions;
 use crate::error::{PipelineError, Result};
+use crate::gates::coercion_of;
+use crate::scan::{hidden_of, with_hidden};
 use crate::system;
 use crate::workspace::Workspace;
 
@@ -120,7 +122,7 @@ impl Catalog {
         if let (TableKind::View { .. }, Some(planned)) = (table.kind, view) {
             return Ok(Known::View(Arc::new(planned)));
         }
-        let schema = match table.schema() {
+        let schema = match declared(workspace, table) {
             Some(declared) => {
                 self.compare(table, &declared, &outputs);
                 Arc::new(declared)
@@ -165,6 +167,7 @@ impl Catalog {
     ) -> Result<Option<Bindings>> {
         let mut bindings = Bindings::new();
         for relation in &flow.query.relations {
+            let mut hidden = Vec::new();
             let bound: Option<Arc<dyn TableProvider>> = match &relation.target {
                 RelationTarget::Table { name, .. } => self.empty_table(name),
                 RelationTarget::Files {
@@ -180,12 +183,18 @@ impl Catalog {
                             return Ok(None);
                         }
                     };
-                    let declared = table.schema().filter(|_| selects_all(&flow.query));
+                    let declared = declared(workspace, table).filter(|_| selects_all(&flow.query));
                     match declared {
                         Some(declared) => Some(Arc::new(EmptyTable::new(Arc::new(declared)))),
                         None => {
-                            self.empty_files(workspace, relation, path, &options)
-                                .await?
+                            let own = self
+                                .columns_of_files(workspace, relation, path, &options)
+                                .await?;
+                            own.map(|own| {
+                                let (schema, own) = with_hidden(&own);
+                                hidden = hidden_of(&schema, own);
+                                Arc::new(EmptyTable::new(schema)) as Arc<dyn TableProvider>
+                            })
                         }
                     }
                 }
@@ -193,7 +202,7 @@ impl Catalog {
             let Some(provider) = bound else {
                 return Ok(None);
             };
-            bindings.bind(&relation.binding, provider, relation.describe());
+            bindings.bind_hiding(&relation.binding, provider, relation.describe(), hidden);
         }
         Ok(Some(bindings))
     }
@@ -212,20 +221,20 @@ impl Catalog {
         }
     }
 
-    /// An empty table of the columns that the files have, by their heads. Files that are not there yet are no mistake.
-    async fn empty_files(
+    /// The columns that the files have, by their heads. Files that are not there yet are no mistake.
+    async fn columns_of_files(
         &mut self,
         workspace: &Workspace,
         relation: &Relation,
         path: &str,
         options: &FileOptions,
-    ) -> Result<Option<Arc<dyn TableProvider>>> {
+    ) -> Result<Option<SchemaRef>> {
         match workspace
             .discoveries
             .of_path(&workspace.project.root, path, options)
             .await
         {
-            Ok(discovered) => Ok(Some(Arc::new(EmptyTable::new(schema_of(&discovered))))),
+            Ok(discovered) => Ok(Some(options.schema_of(&discovered))),
             Err(PipelineError::Connect(error)) => {
                 let diagnostic = Diagnostic::warning(codes::FILES_UNSEEN, error.to_string())
                     .at(relation.place, "these files cannot be looked at")
@@ -344,6 +353,9 @@ impl Catalog {
         table: &Table,
         schema: &SchemaRef,
     ) -> Result<()> {
+        if let Err(error) = coercion_of(table, &BTreeMap::new()) {
+            self.note(error)?;
+        }
         let judged = contract(table, schema).judging_schema();
         for expectation in &table.expectations {
             let compiled = workspace.engine()?.predicate(
@@ -357,6 +369,29 @@ impl Catalog {
         }
         Ok(())
     }
+}
+
+/// The declared columns, and the one for rescued fields where a flow reads files in the mode `rescue`.
+fn declared(workspace: &Workspace, table: &Table) -> Option<Schema> {
+    let schema = table.schema()?;
+    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+    let flows = workspace.project.flows_into(&table.name);
+    for relation in flows.flat_map(|flow| &flow.query.relations) {
+        let RelationTarget::Files {
+            format, options, ..
+        } = &relation.target
+        else {
+            continue;
+        };
+        // Options with mistakes are told of where the flow is planned.
+        let options = FileOptions::parse(format.as_deref(), options).ok();
+        if let Some(rescued) = options.and_then(|options| options.rescued_field())
+            && table.column(rescued.name()).is_none()
+        {
+            fields.push(Arc::new(rescued));
+        }
+    }
+    Some(Schema::new(fields))
 }
 
 /// The contract of a table of these columns: as declared, or as its flows give them (any column may then be NULL).

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parking_lot::Mutex;
-use tidegate_connect::{Discovered, FileEntry, ReadOptions};
+use tidegate_connect::{ConnectError, Discovered, FileEntry, ReadOptions, SchemaEvolutionMode};
 use tidegate_gate::{CoercionOptions, Layout};
-use tidegate_project::{Diagnostic, Opt, Place, SourceMap};
+use tidegate_project::{Diagnostic, Opt, Place, SourceMap, parse_columns};
 
 use crate::codes;
 use crate::error::{PipelineError, Result};
@@ -23,11 +23,13 @@ use crate::workspace::nearest;
 pub(crate) struct FileOptions {
     pub(crate) read: Arc<ReadOptions>,
     pub(crate) coercion: CoercionOptions,
+    /// Those of [`FileOptions::coercion`] as they are written.
+    pub(crate) written: BTreeMap<String, String>,
     pub(crate) repair: bool,
 }
 
 /// Options that the pipeline itself reads.
-const OWN: &[&str] = &["repair"];
+const OWN: &[&str] = &["repair", "schema"];
 
 impl FileOptions {
     /// Reads the options.
@@ -42,13 +44,20 @@ impl FileOptions {
         if let Some(format) = format {
             pairs.insert("format", format);
         }
-        let (read, rest) = ReadOptions::take(pairs)
+        let (mut read, rest) = ReadOptions::take(pairs)
             .map_err(|error| misread(options, &error.to_string(), option_of(&error)))?;
         let mut repair = false;
         let mut unknown = Vec::new();
         for (name, value) in &rest {
             if name.eq_ignore_ascii_case("repair") {
                 repair = value.eq_ignore_ascii_case("true");
+            } else if name.eq_ignore_ascii_case("schema") {
+                let columns = columns(value).map_err(|expected| {
+                    let message =
+                        format!("the option `{name}` is not a list of columns: {expected}");
+                    misread(options, &message, Some(name))
+                })?;
+                read.schema = Some(columns);
             } else if !CoercionOptions::names().any(|known| known.eq_ignore_ascii_case(name)) {
                 unknown.push(unknown_option(name, options));
             }
@@ -61,12 +70,44 @@ impl FileOptions {
         Ok(Self {
             read: Arc::new(read),
             coercion,
+            written: rest,
             repair,
         })
     }
 }
 
+/// The columns of the option `schema`; or the first thing that is wrong with them.
+fn columns(text: &str) -> Result<Vec<(String, DataType)>, String> {
+    let columns = parse_columns(&mut SourceMap::default(), "schema", text);
+    let columns = columns.map_err(|mistakes| {
+        let first = mistakes.first().map(|mistake| mistake.message.clone());
+        first.unwrap_or_default()
+    })?;
+    let columns = columns.into_iter();
+    Ok(columns
+        .map(|column| (column.name, column.data_type))
+        .collect())
+}
+
 impl FileOptions {
+    /// The columns that were discovered, any of which may be NULL, and the one for rescued fields where it is wanted.
+    pub(crate) fn schema_of(&self, discovered: &Discovered) -> SchemaRef {
+        let own = discovered
+            .columns
+            .iter()
+            .map(|column| Field::new(&column.name, column.data_type.clone(), true));
+        let rescued = self.rescued_field();
+        let known = |name: &String| discovered.columns.iter().any(|own| own.name == *name);
+        let rescued = rescued.filter(|field| !known(field.name()));
+        Arc::new(Schema::new(own.chain(rescued).collect::<Vec<_>>()))
+    }
+
+    /// The column for what nobody declared, in the mode `rescue`.
+    pub(crate) fn rescued_field(&self) -> Option<Field> {
+        (self.read.evolution == Some(SchemaEvolutionMode::Rescue))
+            .then(|| Field::new(self.read.rescued_name(), DataType::Utf8View, true))
+    }
+
     /// Reads options that are written in no file of the project, as on a command line.
     ///
     /// # Errors
@@ -90,9 +131,9 @@ impl FileOptions {
     }
 }
 
-fn option_of(error: &tidegate_connect::ConnectError) -> Option<&'static str> {
+fn option_of(error: &ConnectError) -> Option<&'static str> {
     match error {
-        tidegate_connect::ConnectError::OptionValue { name, .. } => Some(name),
+        ConnectError::OptionValue { name, .. } => Some(name),
         _ => None,
     }
 }
@@ -128,15 +169,6 @@ fn unknown_option(name: &str, options: &BTreeMap<String, Opt>) -> Diagnostic {
         Some(nearest) => diagnostic.help(format!("did you mean `{nearest}`?")),
         None => diagnostic.help("docs/sql.md lists the options"),
     }
-}
-
-/// The columns that were discovered, any of which may be NULL.
-pub(crate) fn schema_of(discovered: &Discovered) -> SchemaRef {
-    let fields = discovered
-        .columns
-        .iter()
-        .map(|column| Field::new(&column.name, column.data_type.clone(), true));
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 /// Remembers discoveries by path and options.

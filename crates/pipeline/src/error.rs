@@ -139,7 +139,7 @@ pub enum PipelineError {
     Store(#[from] StoreError),
     /// A query failed while it ran.
     #[error("{0}")]
-    Execution(#[from] DataFusionError),
+    Execution(DataFusionError),
     /// An Arrow kernel refused.
     #[error("arrow: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
@@ -155,7 +155,26 @@ impl From<EngineError> for PipelineError {
     }
 }
 
+/// What went into a query as [`PipelineError::into_datafusion`] comes out of it.
+impl From<DataFusionError> for PipelineError {
+    fn from(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::External(inner) => match inner.downcast::<Self>() {
+                Ok(own) => *own,
+                Err(other) => Self::Execution(DataFusionError::External(other)),
+            },
+            DataFusionError::Context(_, inner) => Self::from(*inner),
+            other => Self::Execution(other),
+        }
+    }
+}
+
 impl PipelineError {
+    /// The error as one that passes through a running query, and comes out of it as it was.
+    pub(crate) fn into_datafusion(self) -> DataFusionError {
+        DataFusionError::External(Box::new(self))
+    }
+
     /// The mistakes in SQL or settings, if that is what it is.
     pub fn diagnostics(&self) -> Option<&[Diagnostic]> {
         match self {

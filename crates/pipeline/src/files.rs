@@ -1,24 +1,24 @@
-//! Files as a table: what a query, a materialized view or a profile sees of `read_files(…)`.
+//! Files on their way into a query.
 //!
 //! Rows go through the same route as in an update ([`crate::rows`]): decoded and judged on several threads, given to the
 //! query in the order of the source. Rows that do not fit the files' own types do not vanish: they go to [`Rejects`],
 //! which an update writes to the quarantine and a query only counts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray, StructArray};
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
-use datafusion::catalog::TableProvider;
-use datafusion::catalog::streaming::StreamingTable;
+use arrow::array::{
+    ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, StructArray,
+};
+use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 use parking_lot::Mutex;
-use tidegate_connect::{Reading, Slice};
+use tidegate_connect::{FileEntry, Reading, Slice, metadata_column};
 use tidegate_gate::{Counts, Gate, KeyIndex, KeyIndexOptions, Split, Stamp};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
@@ -27,13 +27,10 @@ use crate::error::{PipelineError, Result};
 use crate::events::Meter;
 use crate::rows::{CancelToken, Destination, Load, Route, Shape, drive};
 
-/// The hidden column that carries each row's place through a query.
-pub(crate) const POSITION: &str = "__tidegate_position";
-
-/// The column of raw text inside the gate, before it becomes a part of [`POSITION`].
+/// The column of raw text inside the gate, before it becomes a part of the position.
 pub(crate) const RAW: &str = "__tidegate_raw";
 
-/// The parts of [`POSITION`]: where the row came from, its line there, and its text.
+/// The parts of [`crate::scan::POSITION`]: where the row came from, its line there, and its text.
 pub(crate) fn position_fields() -> Fields {
     Fields::from(vec![
         Field::new("source", DataType::Utf8View, true),
@@ -53,8 +50,26 @@ pub(crate) struct FileScan {
     pub(crate) meter: Arc<Meter>,
     pub(crate) cancel: CancelToken,
     pub(crate) workers: usize,
-    pub(crate) with_position: bool,
+    pub(crate) given: Arc<[Given]>,
     pub(crate) rejects: Arc<Rejects>,
+}
+
+/// What a column is that the query gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Given {
+    /// The gate's column of this number.
+    Own(usize),
+    /// Which file the row is from ([`crate::scan::METADATA`]).
+    Metadata,
+    /// The row's place and text ([`crate::scan::POSITION`]).
+    Position,
+}
+
+impl Given {
+    /// Whether it needs the line of each row.
+    pub(crate) fn has_line(&self) -> bool {
+        !matches!(self, Self::Own(_))
+    }
 }
 
 /// Takes the rows that the gate of the files turned away, and counts all.
@@ -150,38 +165,6 @@ pub(crate) fn loads(
 }
 
 impl FileScan {
-    /// The scan as a table of its gate's columns, with [`POSITION`] behind them when that was asked for.
-    pub(crate) fn provider(self) -> Result<Arc<dyn TableProvider>> {
-        let partition = FilePartition {
-            schema: self.output_schema(),
-            scan: self,
-        };
-        let schema = Arc::clone(&partition.schema);
-        Ok(Arc::new(StreamingTable::try_new(
-            schema,
-            vec![Arc::new(partition)],
-        )?))
-    }
-
-    fn output_schema(&self) -> SchemaRef {
-        if !self.with_position {
-            return Arc::clone(self.gate.schema());
-        }
-        let own = self
-            .gate
-            .schema()
-            .fields()
-            .iter()
-            .filter(|field| field.name() != RAW)
-            .cloned();
-        let position = Arc::new(Field::new(
-            POSITION,
-            DataType::Struct(position_fields()),
-            true,
-        ));
-        Arc::new(Schema::new(own.chain([position]).collect::<Vec<_>>()))
-    }
-
     fn run(
         self,
         schema: SchemaRef,
@@ -192,13 +175,19 @@ impl FileScan {
             next: 0,
             waiting: BTreeMap::new(),
         }));
+        let files = self.slices.iter().map(|slice| {
+            let source: Arc<str> = slice.file.display().into();
+            (source, Arc::clone(&slice.file))
+        });
+        let files: Arc<HashMap<_, _>> = Arc::new(files.collect());
         let destinations = (0..self.workers.max(1))
             .map(|_| Outlet {
                 queue: Arc::clone(&queue),
                 sender: sender.clone(),
                 rejects: Arc::clone(&self.rejects),
                 schema: Arc::clone(&schema),
-                with_position: self.with_position,
+                given: Arc::clone(&self.given),
+                files: Arc::clone(&files),
             })
             .collect();
         let route = Route {
@@ -207,7 +196,7 @@ impl FileScan {
             stamp: &self.stamp,
             meter: &self.meter,
             cancel: &self.cancel,
-            raw_column: self.with_position,
+            raw_column: self.given.contains(&Given::Position),
         };
         let loads = loads(
             Arc::clone(&self.reading),
@@ -226,10 +215,11 @@ impl FileScan {
     }
 }
 
+/// A scan as the one partition of its table: the rows stay in the order of the source.
 #[derive(Debug)]
-struct FilePartition {
-    schema: SchemaRef,
-    scan: FileScan,
+pub(crate) struct FilePartition {
+    pub(crate) schema: SchemaRef,
+    pub(crate) scan: FileScan,
 }
 
 impl PartitionStream for FilePartition {
@@ -244,7 +234,7 @@ impl PartitionStream for FilePartition {
         let handle = Handle::current();
         builder.spawn_blocking(move || {
             scan.run(schema, sender, handle)
-                .map_err(|error| DataFusionError::External(Box::new(error)))
+                .map_err(PipelineError::into_datafusion)
         });
         builder.build()
     }
@@ -262,17 +252,15 @@ struct Outlet {
     sender: Sender<Result<RecordBatch, DataFusionError>>,
     rejects: Arc<Rejects>,
     schema: SchemaRef,
-    with_position: bool,
+    given: Arc<[Given]>,
+    files: Arc<HashMap<Arc<str>, Arc<FileEntry>>>,
 }
 
 impl Destination for Outlet {
     fn take(&mut self, number: u64, source: &Arc<str>, split: Split) -> Result<()> {
         self.rejects.add(split.quarantined, &split.counts);
-        let batch = if self.with_position {
-            self.positioned(source, split.good, split.good_line)?
-        } else {
-            split.good
-        };
+        let lines = split.good_line.unwrap_or_default();
+        let batch = self.given(source, &split.good, &lines)?;
         let mut queue = self.queue.lock();
         queue.waiting.insert(number, batch);
         loop {
@@ -290,31 +278,47 @@ impl Destination for Outlet {
 }
 
 impl Outlet {
-    /// Moves the raw text into the position column.
-    fn positioned(
-        &self,
-        source: &Arc<str>,
-        good: RecordBatch,
-        lines: Option<Vec<u64>>,
-    ) -> Result<RecordBatch> {
-        let rows = good.num_rows();
-        let raw = good.schema().index_of(RAW)?;
-        let mut columns = good.columns().to_vec();
-        let raw = columns.remove(raw);
-        let lines: Int64Array = match lines {
-            Some(lines) => lines
-                .into_iter()
-                .map(|line| i64::try_from(line).ok())
-                .collect(),
-            None => std::iter::repeat_n(None, rows).collect(),
-        };
-        let sources = StringViewArray::from_iter_values(std::iter::repeat_n(source.as_ref(), rows));
-        let parts: Vec<ArrayRef> = vec![Arc::new(sources), Arc::new(lines), raw];
-        columns.push(Arc::new(StructArray::try_new(
-            position_fields(),
-            parts,
-            None,
-        )?));
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+    /// The columns that the query asked for, from the gate's.
+    fn given(&self, source: &Arc<str>, good: &RecordBatch, lines: &[u64]) -> Result<RecordBatch> {
+        let columns = self.given.iter().map(|given| {
+            Ok(match given {
+                Given::Own(index) => Arc::clone(good.column(*index)),
+                Given::Metadata => self.metadata(source, lines)?,
+                Given::Position => position(source, good, lines)?,
+            })
+        });
+        let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(good.num_rows()));
+        let schema = Arc::clone(&self.schema);
+        Ok(RecordBatch::try_new_with_options(
+            schema, columns, &options,
+        )?)
     }
+
+    fn metadata(&self, source: &Arc<str>, lines: &[u64]) -> Result<ArrayRef> {
+        let file = self.files.get(source).ok_or_else(|| {
+            PipelineError::Request(format!("rows came from {source}, which is not being read"))
+        })?;
+        Ok(Arc::new(metadata_column(file, lines)))
+    }
+}
+
+/// The position column; the raw text is the gate's [`RAW`].
+fn position(source: &Arc<str>, good: &RecordBatch, lines: &[u64]) -> Result<ArrayRef> {
+    let rows = good.num_rows();
+    let raw = good.schema().index_of(RAW)?;
+    let lines: Int64Array = (0..rows)
+        .map(|row| lines.get(row).and_then(|&line| i64::try_from(line).ok()))
+        .collect();
+    let sources = StringViewArray::from_iter_values(std::iter::repeat_n(source.as_ref(), rows));
+    let parts: Vec<ArrayRef> = vec![
+        Arc::new(sources),
+        Arc::new(lines),
+        Arc::clone(good.column(raw)),
+    ];
+    Ok(Arc::new(StructArray::try_new(
+        position_fields(),
+        parts,
+        None,
+    )?))
 }

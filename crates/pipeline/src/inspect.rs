@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
@@ -21,7 +22,8 @@ use crate::error::{PipelineError, Result};
 use crate::events::Meter;
 use crate::files::Rejects;
 use crate::rows::CancelToken;
-use crate::update::{LeafFiles, ScanContext, ScanTypes};
+use crate::scan::{FileTable, LeafFiles, ScanContext, ScanTypes};
+
 use crate::workspace::Workspace;
 
 /// Rows of a sample that a contract is inferred from.
@@ -143,17 +145,19 @@ impl Workspace {
             }),
             meter: Arc::new(Meter::default()),
             rejects: Arc::new(Rejects::default()),
-            with_position: false,
             types,
+            workers: self.threads(),
+            cancel: CancelToken::default(),
         };
         let files = LeafFiles {
             options,
             discovered,
             slices: Arc::new(slices),
         };
-        let provider = scan.files(&files, self.threads(), &CancelToken::default())?;
+        let table = FileTable::new(files, scan);
         let state = self.engine()?.session_state();
-        let plan = provider.scan(&state, None, &[], None).await?;
+        let own = table.own_columns();
+        let plan = table.scan(&state, Some(&own), &[], None).await?;
         Ok(execute_stream(plan, state.task_ctx())?)
     }
 

@@ -23,6 +23,7 @@ mod quarantine;
 mod query;
 pub mod report;
 mod rows;
+mod scan;
 mod system;
 mod testing;
 mod update;

@@ -17,8 +17,9 @@ use crate::error::{PipelineError, Result};
 use crate::events::{Meter, Silent};
 use crate::files::Rejects;
 use crate::rows::CancelToken;
+use crate::scan::{ScanContext, ScanTypes};
 use crate::system;
-use crate::update::{ScanContext, ScanTypes, Update, Watch};
+use crate::update::{Update, Watch};
 use crate::workspace::{Workspace, nearest};
 
 /// The rows of a query, as they come.
@@ -67,8 +68,9 @@ impl Workspace {
             }),
             meter: Arc::new(Meter::default()),
             rejects: Arc::clone(&rejects),
-            with_position: false,
             types: ScanTypes::Discovered,
+            workers: self.threads(),
+            cancel: CancelToken::default(),
         };
         let reads = update.plan_reads(query, &Default::default()).await?;
         let bindings = update.bind(query, "", &reads, &scan).await?;

@@ -23,11 +23,11 @@ mod sql;
 
 pub use diagnostic::{Diagnostic, RenderStyle, Severity};
 pub use graph::{Edge, Graph};
-pub use limits::{QuarantineLimit, QuarantineLimits};
+pub use limits::{COERCION, QuarantineLimit, QuarantineLimits};
 pub use load::{Loaded, Loader};
 pub use model::*;
 pub use names::{QUARANTINE_SUFFIX, TableName};
 pub use project::Project;
 pub use settings::{Alerts, Settings, TIDEGATE_FILE};
 pub use source::{FileId, LineColumn, Place, SourceFile, SourceMap};
-pub use sql::{fuzz_parse, parse_expression, parse_query, parse_query_with};
+pub use sql::{fuzz_parse, parse_columns, parse_expression, parse_query, parse_query_with};

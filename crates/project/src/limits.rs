@@ -67,8 +67,11 @@ impl fmt::Display for QuarantineLimit {
     }
 }
 
-/// The properties of a table that Tidegate itself reads.
+/// The properties of a table that Tidegate itself reads, beside those that begin with [`COERCION`].
 pub const PROPERTIES: &[&str] = &[ALERT, FAIL];
+
+/// What the properties begin with that say how values are read, as the options of a file reader of the same names do.
+pub const COERCION: &str = "tidegate.coercion.";
 
 /// The property that says when to alert.
 pub const ALERT: &str = "tidegate.quarantine.alert";

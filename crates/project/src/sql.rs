@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
-use crate::model::{Expression, Flow, Query, Table};
+use crate::model::{Column, Expression, Flow, Query, Table};
 use crate::names::{Namespace, TableName};
 use crate::settings::Settings;
 use crate::source::{FileId, SourceFile, SourceMap};
@@ -120,6 +120,21 @@ pub fn parse_expression(
     let file = files.add(label, sql);
     let defaults = Settings::of(std::path::Path::new(""));
     with_context(&defaults, files, file, query::parse_whole_expression)
+}
+
+/// Parses a list of columns, as in the option `schema` of a file reader: `id BIGINT NOT NULL, name STRING`. The text is
+/// kept in `files` under `label`.
+///
+/// # Errors
+/// All mistakes found, with places in the text.
+pub fn parse_columns(
+    files: &mut SourceMap,
+    label: &str,
+    text: &str,
+) -> Result<Vec<Column>, Vec<Diagnostic>> {
+    let file = files.add(label, text);
+    let defaults = Settings::of(std::path::Path::new(""));
+    with_context(&defaults, files, file, columns::parse_whole_columns)
 }
 
 fn with_context<T>(

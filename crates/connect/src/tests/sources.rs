@@ -534,7 +534,7 @@ async fn metadata_says_where_a_row_is_from() {
         .await
         .unwrap()
         .remove(0);
-    let column = metadata_column(&file, &[1, 4], 10);
+    let column = metadata_column(&file, &[11, 14]);
     assert_eq!(
         column
             .column_by_name("file_name")

@@ -218,7 +218,7 @@ impl Workspace {
                 {
                     let options = FileOptions::parse(format.as_deref(), options)?;
                     return Ok(GateSettings {
-                        coercion: options.coercion,
+                        coercion: options.written,
                         positions: true,
                         ..GateSettings::default()
                     });

@@ -18,7 +18,6 @@ use std::time::Instant;
 
 pub(crate) use epoch::{EpochCommit, EpochFiles, FlowState};
 pub(crate) use refresh::{add_promises, quarantine_spec, table_spec};
-pub(crate) use sources::{LeafFiles, ScanContext, ScanTypes};
 pub(crate) use stream::preload;
 
 use futures::StreamExt;

@@ -7,26 +7,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use futures::future::BoxFuture;
-use tidegate_connect::{ConnectError, Discovered, FileEntry, Format, Reading, Slice};
+use tidegate_connect::{ConnectError, FileEntry};
 use tidegate_engine::Bindings;
-use tidegate_gate::{Contract, ContractColumn, Gate, GateOptions, Stamp};
 use tidegate_lake::{AsOf, FileRead, Intent, LakeTable, Positions, TableRead};
 use tidegate_project::{Query, Relation, RelationTarget, TableKind, TableName};
 
 use super::Update;
 use super::positions::{self, FilePlan};
 use crate::asof;
-use crate::catalog::storable;
-use crate::discovery::{Discoveries, FileOptions, repair_layout, schema_of};
+use crate::discovery::{Discoveries, FileOptions};
 use crate::error::{PipelineError, Result};
-use crate::events::Meter;
-use crate::files::{FileScan, POSITION, RAW, Rejects};
-use crate::rows::{CancelToken, Shape};
+use crate::scan::{FileTable, LeafFiles, ScanContext};
 use crate::system;
 
 /// A relation at the end of a query.
@@ -34,14 +29,6 @@ pub(crate) struct Leaf<'p> {
     pub(crate) path: String,
     pub(crate) relation: &'p Relation,
     pub(crate) streaming: bool,
-}
-
-/// Files of a leaf, understood.
-#[derive(Clone)]
-pub(crate) struct LeafFiles {
-    pub(crate) options: FileOptions,
-    pub(crate) discovered: Arc<Discovered>,
-    pub(crate) slices: Arc<Vec<Slice>>,
 }
 
 /// What one epoch reads.
@@ -292,8 +279,9 @@ impl<'w> Update<'w> {
                             self.bind_table(name, &path, reads).await?
                         }
                         (RelationTarget::Files { .. }, None) => {
-                            hidden.extend(scan.with_position.then(|| POSITION.to_owned()));
-                            self.bind_files(relation, &path, reads, scan)?
+                            let table = self.bind_files(relation, &path, reads, scan)?;
+                            hidden = table.hidden();
+                            Arc::new(table)
                         }
                     };
                 bindings.bind_hiding(&relation.binding, provider, relation.describe(), hidden);
@@ -335,115 +323,13 @@ impl<'w> Update<'w> {
         path: &str,
         reads: &Reads,
         scan: &ScanContext,
-    ) -> Result<Arc<dyn TableProvider>> {
+    ) -> Result<FileTable> {
         let Some(files) = reads.files.get(path) else {
             return Err(PipelineError::Request(format!(
                 "{}: there are no files yet, so its columns are not known; declare the table's columns, or put a file there",
                 relation.describe()
             )));
         };
-        scan.files(files, self.workspace.threads(), &self.watch.cancel)
-    }
-}
-
-/// How the files of a query are scanned.
-pub(crate) struct ScanContext {
-    pub(crate) stamp: Arc<Stamp>,
-    pub(crate) meter: Arc<Meter>,
-    pub(crate) rejects: Arc<Rejects>,
-    pub(crate) with_position: bool,
-    pub(crate) types: ScanTypes,
-}
-
-/// In which types the columns of files are given to a query.
-#[derive(Clone)]
-pub(crate) enum ScanTypes {
-    /// As discovered.
-    Discovered,
-    /// As written: text, but for formats that have types of their own.
-    Written,
-    /// As the columns of the same name are here; others as written.
-    Of(SchemaRef),
-}
-
-impl ScanTypes {
-    fn of(&self, field: &Field, typed: bool) -> Field {
-        let written = if typed {
-            field.clone()
-        } else {
-            field.clone().with_data_type(DataType::Utf8View)
-        };
-        match self {
-            Self::Discovered => field.clone(),
-            Self::Written => written,
-            Self::Of(schema) => {
-                let known = schema
-                    .fields()
-                    .iter()
-                    .find(|known| known.name().eq_ignore_ascii_case(field.name()));
-                known.map_or(written, |known| {
-                    field.clone().with_data_type(known.data_type().clone())
-                })
-            }
-        }
-    }
-}
-
-impl ScanContext {
-    /// Files as a table of their own columns.
-    pub(crate) fn files(
-        &self,
-        files: &LeafFiles,
-        workers: usize,
-        cancel: &CancelToken,
-    ) -> Result<Arc<dyn TableProvider>> {
-        let reading = Reading::new(
-            Arc::clone(&files.discovered),
-            Arc::clone(&files.options.read),
-            None,
-        );
-        let scan = FileScan {
-            reading: Arc::new(reading),
-            slices: Arc::clone(&files.slices),
-            shape: Arc::new(Shape {
-                layout: repair_layout(&files.discovered, &files.options),
-                names: None,
-            }),
-            gate: Arc::new(self.gate(files)?),
-            stamp: Arc::clone(&self.stamp),
-            meter: Arc::clone(&self.meter),
-            cancel: cancel.clone(),
-            workers,
-            with_position: self.with_position,
-            rejects: Arc::clone(&self.rejects),
-        };
-        scan.provider()
-    }
-
-    /// A gate that asks for nothing but the files' own types.
-    fn gate(&self, files: &LeafFiles) -> Result<Gate> {
-        let schema = schema_of(&files.discovered);
-        let typed = matches!(files.discovered.format, Format::Parquet | Format::Avro);
-        let own = schema
-            .fields()
-            .iter()
-            .map(|field| storable(&self.types.of(field, typed)));
-        let mut columns: Vec<ContractColumn> = own
-            .map(|field| ContractColumn::new(field.name(), field.data_type().clone(), true))
-            .collect();
-        if self.with_position {
-            columns.push(ContractColumn::new(RAW, DataType::Utf8View, true));
-        }
-        let contract = Contract {
-            columns,
-            key: Vec::new(),
-            coercion: files.options.coercion.clone(),
-        };
-        let options = GateOptions {
-            repair: files.options.repair,
-            positions: self.with_position,
-            ..GateOptions::default()
-        };
-        Ok(Gate::new(contract, Vec::new(), options)?)
+        Ok(FileTable::new(files.clone(), scan.clone()))
     }
 }

@@ -19,13 +19,13 @@ use tidegate_project::{Flow, RelationTarget};
 use tokio::runtime::Handle;
 
 use super::refresh::{Passed, Refresh, Step, quarantine_spec};
-use super::sources::{LeafFiles, ScanContext, ScanTypes};
 use crate::catalog::storable;
-use crate::discovery::{repair_layout, schema_of};
+use crate::discovery::repair_layout;
 use crate::error::{PipelineError, Result};
-use crate::files::{POSITION, Rejects, loads, position_fields};
+use crate::files::{Rejects, loads, position_fields};
 use crate::gates::GateSettings;
 use crate::rows::{Load, Shape};
+use crate::scan::{LeafFiles, METADATA, POSITION, ScanContext, ScanTypes};
 use crate::workspace::Workspace;
 
 impl Refresh<'_, '_> {
@@ -35,7 +35,8 @@ impl Refresh<'_, '_> {
             .update
             .catalog
             .flow(number)
-            .and_then(|flow| flow.copies.as_deref());
+            .and_then(|flow| flow.copies.as_deref())
+            .filter(|copies| copies.iter().all(|copied| copied.column != METADATA));
         match (copies, straight(step)) {
             (Some(copies), Some(files)) => self.pass_straight(lake, step, copies, files).await,
             _ => self.pass_query(lake, step).await,
@@ -65,7 +66,7 @@ impl Refresh<'_, '_> {
             Some(&wanted),
         );
         let settings = GateSettings {
-            coercion: files.options.coercion.clone(),
+            coercion: files.options.written.clone(),
             repair: files.options.repair,
             ..GateSettings::default()
         };
@@ -126,7 +127,7 @@ impl Refresh<'_, '_> {
             None => self.table.columns.is_empty(),
         };
         if grows {
-            for found in schema_of(&files.discovered).fields() {
+            for found in files.options.schema_of(&files.discovered).fields() {
                 let there = |column: &CopiedField| column.source.eq_ignore_ascii_case(found.name());
                 if !columns.iter().any(there) {
                     let field = Arc::new(storable(found).with_nullable(true));
@@ -153,8 +154,9 @@ impl Refresh<'_, '_> {
             stamp: Arc::new(self.stamp(step)),
             meter: Arc::clone(&self.meter),
             rejects: Arc::clone(&rejects),
-            with_position: true,
             types: ScanTypes::Discovered,
+            workers: workspace.threads(),
+            cancel: self.update.watch.cancel.clone(),
         };
         let bindings = self
             .update

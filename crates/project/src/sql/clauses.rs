@@ -6,7 +6,7 @@ use sqlparser::tokenizer::Token;
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::limits::{PROPERTIES, QuarantineLimits};
+use crate::limits::{COERCION, PROPERTIES, QuarantineLimits};
 use crate::model::{
     ClusterBy, ColumnReference, RowFilter, Schedule, ScheduleUnit, ScheduleWhen, Trigger,
 };
@@ -197,7 +197,8 @@ fn parse_properties(cursor: &mut Cursor<'_>, clauses: &mut Clauses) -> Parsed<()
             let diagnostic = diagnostic.at(key_place, "again").at(first, "first here");
             clauses.diagnostics.push(diagnostic);
         }
-        if lower.starts_with("tidegate.") && !PROPERTIES.contains(&lower.as_str()) {
+        let known = PROPERTIES.contains(&lower.as_str()) || lower.starts_with(COERCION);
+        if lower.starts_with("tidegate.") && !known {
             clauses.diagnostics.push(unknown_property(&key, key_place));
         }
         clauses.properties.insert(key, value);

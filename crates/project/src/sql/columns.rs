@@ -9,10 +9,10 @@ use crate::diagnostic::Diagnostic;
 use crate::model::{Column, ColumnReference, Expectation, Mask, OnViolation};
 use crate::source::Place;
 
-use super::Parsed;
 use super::cursor::Cursor;
-use super::query::parse_row_expression;
+use super::query::{parse_row_expression, whole_tokens};
 use super::types::parse_type;
+use super::{Context, Parsed};
 
 /// The items of a table's brackets.
 #[derive(Debug, Default)]
@@ -41,6 +41,24 @@ pub(crate) fn parse_specification(cursor: &mut Cursor<'_>) -> Parsed<Specificati
         }
     }
     Ok(specification)
+}
+
+/// Takes `name type, …` to the end: the columns of a text that is nothing else.
+pub(crate) fn parse_whole_columns(context: &Context<'_>) -> Result<Vec<Column>, Vec<Diagnostic>> {
+    let tokens = whole_tokens(context)?;
+    let cursor = Cursor::new(context, &tokens);
+    let (mut columns, mut mistakes): (Vec<Column>, Vec<Diagnostic>) = Default::default();
+    for mut item in cursor.split_at_commas() {
+        match parse_column(&mut item, &mut Vec::new()) {
+            Ok(column) => columns.push(column),
+            Err(mistake) => mistakes.push(*mistake),
+        }
+    }
+    if mistakes.is_empty() {
+        Ok(columns)
+    } else {
+        Err(mistakes)
+    }
 }
 
 fn parse_item(item: &mut Cursor<'_>, into: &mut Specification) -> Parsed<()> {

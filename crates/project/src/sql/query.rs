@@ -175,7 +175,7 @@ pub(crate) fn parse_whole_expression(context: &Context<'_>) -> Result<Expression
     parse_row_expression(Cursor::new(context, &tokens)).map_err(|diagnostic| vec![*diagnostic])
 }
 
-fn whole_tokens(context: &Context<'_>) -> Result<Vec<TokenWithSpan>, Vec<Diagnostic>> {
+pub(crate) fn whole_tokens(context: &Context<'_>) -> Result<Vec<TokenWithSpan>, Vec<Diagnostic>> {
     let mut tokens = tokenize(context);
     if let Some(mistake) = tokens.mistake {
         return Err(vec![*mistake]);

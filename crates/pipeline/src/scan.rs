@@ -1,0 +1,271 @@
+//! Files as a table: what a query, a materialized view or a profile sees of `read_files(…)`.
+//!
+//! A [`FileTable`] has the files' own columns and two that `*` does not give: [`METADATA`], for queries that ask where a
+//! row is from, and [`POSITION`], which an update carries through a query. Only the columns that a query names are
+//! decoded; [`crate::files`] reads them.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::datasource::TableType;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::streaming::StreamingTableExec;
+use tidegate_connect::{
+    Discovered, Format, ReadOptions, Reading, SchemaEvolutionMode, Slice, metadata_fields,
+};
+use tidegate_gate::{Contract, ContractColumn, Gate, GateOptions, Stamp};
+
+use crate::catalog::storable;
+use crate::discovery::{FileOptions, repair_layout};
+use crate::error::{PipelineError, Result};
+use crate::events::Meter;
+use crate::files::{FilePartition, FileScan, Given, RAW, Rejects, position_fields};
+use crate::rows::{CancelToken, Shape};
+
+/// The hidden column that carries each row's place through a query.
+pub(crate) const POSITION: &str = "__tidegate_position";
+
+/// The hidden column that says which file a row is from, and where it stood there.
+pub(crate) const METADATA: &str = "_metadata";
+
+/// Files of a relation, understood.
+#[derive(Debug, Clone)]
+pub(crate) struct LeafFiles {
+    pub(crate) options: FileOptions,
+    pub(crate) discovered: Arc<Discovered>,
+    pub(crate) slices: Arc<Vec<Slice>>,
+}
+
+/// In which types the columns of files are given to a query.
+#[derive(Debug, Clone)]
+pub(crate) enum ScanTypes {
+    /// As discovered.
+    Discovered,
+    /// As written: text, but for formats that have types of their own.
+    Written,
+    /// As the columns of the same name are here; others as written.
+    Of(SchemaRef),
+}
+
+impl ScanTypes {
+    fn of(&self, field: &Field, typed: bool) -> Field {
+        let written = if typed {
+            field.clone()
+        } else {
+            field.clone().with_data_type(DataType::Utf8View)
+        };
+        match self {
+            Self::Discovered => field.clone(),
+            Self::Written => written,
+            Self::Of(schema) => {
+                let known = schema
+                    .fields()
+                    .iter()
+                    .find(|known| known.name().eq_ignore_ascii_case(field.name()));
+                known.map_or(written, |known| {
+                    field.clone().with_data_type(known.data_type().clone())
+                })
+            }
+        }
+    }
+}
+
+/// How the files of a query are scanned.
+#[derive(Debug, Clone)]
+pub(crate) struct ScanContext {
+    pub(crate) stamp: Arc<Stamp>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) rejects: Arc<Rejects>,
+    pub(crate) types: ScanTypes,
+    pub(crate) workers: usize,
+    pub(crate) cancel: CancelToken,
+}
+
+/// The columns of files with those that can be named but are no part of `*`, and how many are the files' own.
+pub(crate) fn with_hidden(own: &Schema) -> (SchemaRef, usize) {
+    let hidden = [
+        Field::new(METADATA, DataType::Struct(metadata_fields()), true),
+        Field::new(POSITION, DataType::Struct(position_fields()), true),
+    ];
+    let clashes = |field: &Field| own.fields().iter().any(|own| own.name() == field.name());
+    let hidden = hidden.into_iter().filter(|field| !clashes(field));
+    let all = own.fields().iter().cloned().chain(hidden.map(Arc::new));
+    (
+        Arc::new(Schema::new(all.collect::<Vec<_>>())),
+        own.fields().len(),
+    )
+}
+
+/// Files as a table of a query.
+#[derive(Debug)]
+pub(crate) struct FileTable {
+    context: ScanContext,
+    files: LeafFiles,
+    schema: SchemaRef,
+    /// How many columns of the schema are the files' own; the hidden ones come behind them.
+    own: usize,
+}
+
+impl FileTable {
+    /// The files as a table of their own columns and the hidden ones.
+    pub(crate) fn new(files: LeafFiles, context: ScanContext) -> Self {
+        let typed = matches!(files.discovered.format, Format::Parquet | Format::Avro);
+        let discovered = files.options.schema_of(&files.discovered);
+        let own = discovered
+            .fields()
+            .iter()
+            .map(|field| storable(&context.types.of(field, typed)).with_nullable(true));
+        let (schema, own) = with_hidden(&Schema::new(own.collect::<Vec<_>>()));
+        Self {
+            context,
+            files,
+            schema,
+            own,
+        }
+    }
+
+    /// The files' own columns, by number.
+    pub(crate) fn own_columns(&self) -> Vec<usize> {
+        (0..self.own).collect()
+    }
+
+    /// The names of the columns that `*` does not give.
+    pub(crate) fn hidden(&self) -> Vec<String> {
+        hidden_of(&self.schema, self.own)
+    }
+
+    /// What reads these columns of the table, in this order.
+    fn partition(&self, columns: &[usize]) -> Result<FilePartition> {
+        let mut wanted: Vec<usize> = match self.files.options.read.evolution {
+            // What nobody declared is only known where all that was declared is read.
+            Some(SchemaEvolutionMode::Rescue | SchemaEvolutionMode::FailOnNewColumns) => {
+                self.own_columns()
+            }
+            _ => columns
+                .iter()
+                .copied()
+                .filter(|&index| index < self.own)
+                .collect(),
+        };
+        if wanted.is_empty() {
+            wanted.extend((self.own > 0).then_some(0)); // rows are counted by a column
+        }
+        let given: Vec<Given> = columns
+            .iter()
+            .map(|&index| self.given(index, &wanted))
+            .collect();
+        let with_raw = given.contains(&Given::Position);
+        let scan = FileScan {
+            reading: Arc::new(self.reading(&wanted)),
+            slices: Arc::clone(&self.files.slices),
+            shape: Arc::new(Shape {
+                layout: repair_layout(&self.files.discovered, &self.files.options),
+                names: None,
+            }),
+            gate: Arc::new(self.gate(&wanted, with_raw, given.iter().any(Given::has_line))?),
+            stamp: Arc::clone(&self.context.stamp),
+            meter: Arc::clone(&self.context.meter),
+            cancel: self.context.cancel.clone(),
+            workers: self.context.workers,
+            given: given.into(),
+            rejects: Arc::clone(&self.context.rejects),
+        };
+        let schema = Arc::new(self.schema.project(columns)?);
+        Ok(FilePartition { schema, scan })
+    }
+
+    fn given(&self, index: usize, wanted: &[usize]) -> Given {
+        match wanted.iter().position(|&own| own == index) {
+            Some(position) => Given::Own(position),
+            None if self.schema.field(index).name() == POSITION => Given::Position,
+            None => Given::Metadata,
+        }
+    }
+
+    fn reading(&self, wanted: &[usize]) -> Reading {
+        let names: Vec<String> = wanted
+            .iter()
+            .map(|&index| self.schema.field(index).name().clone())
+            .collect();
+        let read = &self.files.options.read;
+        let read = match read.evolution {
+            Some(SchemaEvolutionMode::Rescue | SchemaEvolutionMode::FailOnNewColumns) => {
+                Arc::clone(read)
+            }
+            // The columns are settled: what else the files have is passed over.
+            _ => Arc::new(ReadOptions {
+                evolution: Some(SchemaEvolutionMode::None),
+                ..ReadOptions::clone(read)
+            }),
+        };
+        Reading::new(Arc::clone(&self.files.discovered), read, Some(&names))
+    }
+
+    /// A gate that asks for nothing but the columns' types.
+    fn gate(&self, wanted: &[usize], with_raw: bool, with_lines: bool) -> Result<Gate> {
+        let mut columns: Vec<ContractColumn> = wanted
+            .iter()
+            .map(|&index| self.schema.field(index))
+            .map(|field| ContractColumn::new(field.name(), field.data_type().clone(), true))
+            .collect();
+        if with_raw {
+            columns.push(ContractColumn::new(RAW, DataType::Utf8View, true));
+        }
+        let contract = Contract {
+            columns,
+            key: Vec::new(),
+            coercion: self.files.options.coercion.clone(),
+        };
+        let options = GateOptions {
+            repair: self.files.options.repair,
+            positions: with_lines,
+            ..GateOptions::default()
+        };
+        Ok(Gate::new(contract, Vec::new(), options)?)
+    }
+}
+
+/// The names of the columns behind the first `own` ones.
+pub(crate) fn hidden_of(schema: &Schema, own: usize) -> Vec<String> {
+    let hidden = schema.fields().iter().skip(own);
+    hidden.map(|field| field.name().clone()).collect()
+}
+
+#[async_trait]
+impl TableProvider for FileTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let all = || (0..self.schema.fields().len()).collect();
+        let columns = projection.cloned().unwrap_or_else(all);
+        let partition = self
+            .partition(&columns)
+            .map_err(PipelineError::into_datafusion)?;
+        let schema = Arc::clone(&partition.schema);
+        let plan = StreamingTableExec::try_new(
+            schema,
+            vec![Arc::new(partition)],
+            None,
+            Vec::new(),
+            false,
+            limit,
+        )?;
+        Ok(Arc::new(plan))
+    }
+}
