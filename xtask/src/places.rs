@@ -19,11 +19,11 @@ pub struct Places {
 impl Places {
     /// Finds them from the environment.
     pub fn find() -> Result<Self, Failure> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .map(Path::to_owned)
-            .ok_or_else(|| Failure::form("the place of xtask", "it has no parent folder"))?;
         let from = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        // As cargo says when it runs: one target folder may serve several checkouts, whose place must not be built in.
+        let root = from("CARGO_MANIFEST_DIR")
+            .and_then(|manifest| Path::new(&manifest).parent().map(Path::to_owned))
+            .ok_or_else(|| Failure::form("the environment", "call this as `cargo xtask`"))?;
         let cache = from("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .or_else(|| from("HOME").map(|home| PathBuf::from(home).join(".cache")))
