@@ -41,7 +41,7 @@ fn runtime() -> Runtime {
 /// One line of a functions file.
 fn check_function(runtime: &Runtime, engine: &Engine, line: &str) -> Result<(), String> {
     let (expression, expected) = line.split_once(" => ").ok_or("no ` => `")?;
-    let expected = expected.trim();
+    let expected = expected.trim_end();
     let sql = format!("SELECT {expression} AS v, typeof({expression}) AS t");
     let outcome = common::run(runtime, engine, &sql);
     if let Some(part) = expected.strip_prefix("error: ") {

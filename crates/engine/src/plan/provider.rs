@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableFunctionArgs;
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::{DFSchema, Result, TableReference, plan_datafusion_err};
+use datafusion::common::{DFSchema, Result, ScalarValue, TableReference, plan_datafusion_err};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::planner::{
@@ -15,7 +15,7 @@ use datafusion::logical_expr::planner::{
 };
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF, lit,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
@@ -69,9 +69,12 @@ impl ContextProvider for Tables<'_> {
         let arguments = arguments
             .into_iter()
             .map(|argument| {
-                simplifier
-                    .coerce(argument, &schema)
-                    .and_then(|argument| simplifier.simplify(argument))
+                let argument = simplifier.coerce(argument, &schema)?;
+                Ok(match simplifier.simplify(argument)? {
+                    // Table functions know whole numbers as BIGINT only.
+                    Expr::Literal(ScalarValue::Int32(Some(value)), _) => lit(i64::from(value)),
+                    other => other,
+                })
             })
             .collect::<Result<Vec<_>>>()?;
         let provider = function

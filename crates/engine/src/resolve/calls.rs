@@ -251,26 +251,16 @@ fn general(name: &str, function: Function, mut given: Vec<Expr>) -> Expr {
             let then = given.remove(1);
             choice(given.remove(0), then, Some(otherwise))
         }
-        ("nvl" | "ifnull" | "coalesce", _) => {
-            given.iter_mut().for_each(literals::type_integer);
-            Expr::Function(named(with_arguments(function, given), "coalesce"))
-        }
+        ("nvl" | "ifnull", _) => Expr::Function(named(function, "coalesce")),
         ("nvl2", 3) => {
             let otherwise = given.remove(2);
             let then = given.remove(1);
             let condition = Expr::IsNotNull(Box::new(given.remove(0)));
             choice(condition, then, Some(otherwise))
         }
-        ("nullif" | "greatest" | "least" | "array", _) => {
-            given.iter_mut().for_each(literals::type_integer);
-            Expr::Function(with_arguments(function, given))
-        }
-        ("named_struct", _) => {
-            given
-                .iter_mut()
-                .skip(1)
-                .step_by(2)
-                .for_each(literals::type_integer);
+        // These are not Spark's and want their positions as BIGINT.
+        _ if name.starts_with("json_") => {
+            given.iter_mut().for_each(literals::make_plain);
             Expr::Function(with_arguments(function, given))
         }
         _ => Expr::Function(function),
@@ -281,7 +271,7 @@ fn general(name: &str, function: Function, mut given: Vec<Expr>) -> Expr {
 pub(super) fn choice(condition: Expr, then: Expr, otherwise: Option<Expr>) -> Expr {
     use sqlparser::ast::CaseWhen;
     use sqlparser::ast::helpers::attached_token::AttachedToken;
-    let mut case = Expr::Case {
+    Expr::Case {
         case_token: AttachedToken::empty(),
         end_token: AttachedToken::empty(),
         operand: None,
@@ -290,9 +280,7 @@ pub(super) fn choice(condition: Expr, then: Expr, otherwise: Option<Expr>) -> Ex
             result: then,
         }],
         else_result: otherwise.map(Box::new),
-    };
-    literals::type_results(&mut case);
-    case
+    }
 }
 
 fn cast_by_name(name: &str) -> Option<DataType> {

@@ -13,7 +13,7 @@ use super::expressions::Aliases;
 use super::mistake::Mistake;
 use super::scope::{Scope, same};
 use super::select::Item;
-use super::{Resolver, trees};
+use super::{Resolver, literals, trees};
 
 /// `ORDER BY 1, 2, …, n`.
 pub(super) fn by_position(columns: usize, options: OrderByOptions) -> OrderByKind {
@@ -165,7 +165,8 @@ fn result_column(expression: &Expr, items: &[Item], _scope: &Scope<'_>) -> Optio
     matching.next().is_none().then_some(at)
 }
 
-fn position(expression: &Expr) -> Option<usize> {
+/// The position in a result that a whole number of ORDER BY or GROUP BY stands for.
+pub(super) fn position(expression: &Expr) -> Option<usize> {
     match expression {
         Expr::Value(ValueWithSpan {
             value: Value::Number(text, _),
@@ -178,6 +179,7 @@ fn position(expression: &Expr) -> Option<usize> {
 fn is_constant(expression: &Expr) -> bool {
     match expression {
         Expr::Value(_) | Expr::TypedString(_) => true,
+        number if literals::is_number(number) => true,
         Expr::Cast { expr, .. } | Expr::Nested(expr) => is_constant(expr),
         _ => false,
     }

@@ -164,9 +164,17 @@ impl VisitorMut for Walk<'_, '_, '_, '_> {
                     .saturating_sub(lambda.params.iter().count());
                 self.parameters.truncate(left);
             }
-            Expr::Function(_) => self.call(expression),
-            Expr::Case { .. } => literals::type_results(expression),
-            other => rewrite_operator(other),
+            Expr::Function(function) => {
+                if let Some(over) = &mut function.over {
+                    literals::make_bounds_plain(over);
+                }
+                self.call(expression);
+            }
+            Expr::Interval(interval) => literals::make_plain(&mut interval.value),
+            other => {
+                rewrite_operator(other);
+                literals::settle(other);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -244,6 +252,12 @@ impl Walk<'_, '_, '_, '_> {
             Expr::CompoundIdentifier(parts) => parts.clone(),
             _ => return,
         };
+        if let Some(number) = literals::suffixed(&parts[0])
+            && parts.len() == 1
+        {
+            *expression = number;
+            return;
+        }
         let span = Span::union_iter(parts.iter().map(|part| part.span));
         if let Some(parameter) = self.parameter(&parts[0].value) {
             let root = trees::column(None, &parameter);

@@ -8,8 +8,17 @@ use sqlparser::tokenizer::Span;
 
 use super::mistake::{Mistake, list};
 use super::scope::{Scope, same};
-use super::{CommonTable, OutputColumn, Resolver, literals, trees};
+use super::{CommonTable, OutputColumn, Resolver, trees};
 use crate::codes;
+
+/// What becomes of the names of a result's columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// They are the names of a result, or of columns that can be named.
+    Kept,
+    /// Nobody sees them: a later branch of UNION takes the names of the first.
+    Lost,
+}
 
 impl Resolver<'_> {
     /// Settles a query within `outer`; the columns of its result.
@@ -18,13 +27,22 @@ impl Resolver<'_> {
         query: &mut Query,
         outer: Option<&Scope<'_>>,
     ) -> Vec<OutputColumn> {
+        self.query_named(query, Names::Kept, outer)
+    }
+
+    fn query_named(
+        &mut self,
+        query: &mut Query,
+        names: Names,
+        outer: Option<&Scope<'_>>,
+    ) -> Vec<OutputColumn> {
         self.refuse_clauses(query);
         let known = self.common_tables.len();
         if let Some(with) = &mut query.with {
             self.with(with, outer);
         }
         let mut order_by = query.order_by.take();
-        let columns = self.set_expression(&mut query.body, &mut order_by, outer);
+        let columns = self.set_expression(&mut query.body, &mut order_by, names, outer);
         query.order_by = order_by;
         if let Some(LimitClause::LimitOffset { limit, .. }) = &mut query.limit_clause
             && matches!(limit, Some(Expr::Identifier(word)) if same(&word.value, "all"))
@@ -77,14 +95,14 @@ impl Resolver<'_> {
             let columns = self.query(&mut table.query, outer);
             return self.renamed(columns, &table.alias);
         };
-        let columns = self.set_expression(left, &mut None, outer);
+        let columns = self.set_expression(left, &mut None, Names::Kept, outer);
         let columns = self.renamed(columns, &table.alias);
         let known = self.common_tables.len();
         self.common_tables.push(CommonTable {
             name: table.alias.name.value.clone(),
             columns: columns.clone(),
         });
-        self.set_expression(right, &mut None, outer);
+        self.set_expression(right, &mut None, Names::Lost, outer);
         self.common_tables.truncate(known);
         columns
     }
@@ -122,16 +140,17 @@ impl Resolver<'_> {
     }
 
     /// Settles the body of a query together with its ORDER BY.
-    pub(super) fn set_expression(
+    fn set_expression(
         &mut self,
         body: &mut SetExpr,
         order_by: &mut Option<OrderBy>,
+        names: Names,
         outer: Option<&Scope<'_>>,
     ) -> Vec<OutputColumn> {
         match body {
-            SetExpr::Select(select) => self.select(select, order_by, outer),
+            SetExpr::Select(select) => self.select(select, order_by, names, outer),
             SetExpr::Query(query) => {
-                let columns = self.query(query, outer);
+                let columns = self.query_named(query, names, outer);
                 self.order_result(order_by, &columns);
                 columns
             }
@@ -142,9 +161,18 @@ impl Resolver<'_> {
                 set_quantifier,
             } => {
                 let span = right.span();
-                let first = self.set_expression(left, &mut None, outer);
-                let second = self.set_expression(right, &mut None, outer);
-                self.check_branches(&first, &second, *op, *set_quantifier, span);
+                let by_name = matches!(
+                    set_quantifier,
+                    SetQuantifier::ByName
+                        | SetQuantifier::AllByName
+                        | SetQuantifier::DistinctByName
+                );
+                let later = if by_name { Names::Kept } else { Names::Lost };
+                let first = self.set_expression(left, &mut None, names, outer);
+                let second = self.set_expression(right, &mut None, later, outer);
+                if !by_name {
+                    self.check_branches(&first, &second, *op, span);
+                }
                 let columns: Vec<OutputColumn> = first
                     .into_iter()
                     .map(|column| OutputColumn {
@@ -178,14 +206,9 @@ impl Resolver<'_> {
         first: &[OutputColumn],
         second: &[OutputColumn],
         operator: SetOperator,
-        quantifier: SetQuantifier,
         span: Span,
     ) {
-        let by_name = matches!(
-            quantifier,
-            SetQuantifier::ByName | SetQuantifier::AllByName | SetQuantifier::DistinctByName
-        );
-        if by_name || first.len() == second.len() || first.is_empty() || second.is_empty() {
+        if first.len() == second.len() || first.is_empty() || second.is_empty() {
             return;
         }
         let message = format!(
@@ -227,7 +250,6 @@ impl Resolver<'_> {
             }
             for value in &mut row.content {
                 self.expression(value, &scope);
-                literals::type_integer(value);
             }
         }
         let names: Vec<String> = (1..=width).map(|at| format!("col{at}")).collect();
@@ -276,7 +298,9 @@ impl Resolver<'_> {
             scope.push(named);
         }
         for expression in expressions {
-            self.expression(&mut expression.expr, &scope);
+            if super::clauses::position(&expression.expr).is_none() {
+                self.expression(&mut expression.expr, &scope);
+            }
         }
     }
 

@@ -9,8 +9,9 @@ use sqlparser::tokenizer::Span;
 
 use super::expressions::Aliases;
 use super::mistake::{Mistake, list, nearest};
+use super::query::Names;
 use super::scope::{Scope, ScopeColumn, same, texts};
-use super::{OutputColumn, Resolver, literals, naming, trees};
+use super::{OutputColumn, Resolver, naming, trees};
 use crate::codes;
 
 /// One column of a projection, settled.
@@ -58,6 +59,7 @@ impl Resolver<'_> {
         &mut self,
         select: &mut Select,
         order_by: &mut Option<OrderBy>,
+        names: Names,
         outer: Option<&Scope<'_>>,
     ) -> Vec<OutputColumn> {
         self.refuse_select_clauses(select);
@@ -67,7 +69,7 @@ impl Resolver<'_> {
         if let Some(condition) = &mut select.selection {
             self.expression(condition, &scope);
         }
-        let items = self.projection(std::mem::take(&mut select.projection), &scope);
+        let mut items = self.projection(std::mem::take(&mut select.projection), &scope);
         for window in &mut select.named_window {
             if let sqlparser::ast::NamedWindowExpr::WindowSpec(spec) = &mut window.1 {
                 let mut over = Some(WindowType::WindowSpec(spec.clone()));
@@ -91,7 +93,10 @@ impl Resolver<'_> {
             }
         }
         self.order_by(order_by, &items, distinct, &scope);
-        self.check_names(&items);
+        match names {
+            Names::Kept => self.check_names(&items),
+            Names::Lost => self.tell_apart(&mut items),
+        }
         let columns = items
             .iter()
             .map(|item| OutputColumn {
@@ -159,6 +164,15 @@ impl Resolver<'_> {
         }
     }
 
+    /// Gives a column whose name another one has already a name that nobody writes.
+    fn tell_apart(&mut self, items: &mut [Item]) {
+        for at in 1..items.len() {
+            if items[..at].iter().any(|other| other.name == items[at].name) {
+                items[at].name = self.generate("column");
+            }
+        }
+    }
+
     fn projection(&mut self, written: Vec<SelectItem>, scope: &Scope<'_>) -> Vec<Item> {
         let mut items: Vec<Item> = Vec::with_capacity(written.len());
         for item in written {
@@ -215,7 +229,6 @@ impl Resolver<'_> {
     ) -> Item {
         let span = alias.map_or_else(|| expression.span(), |alias| alias.span);
         self.expression_with(&mut expression, scope, &Aliases::after(before));
-        literals::type_integer(&mut expression);
         let data_type = scope
             .columns
             .iter()

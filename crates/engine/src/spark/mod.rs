@@ -6,6 +6,7 @@
 //! Spark's conversions in place of Arrow's. ANSI mode is on, as in Spark 4: what cannot be computed
 //! is an error, not a NULL.
 
+mod aggregates;
 mod casts;
 mod functions;
 mod operators;
@@ -18,6 +19,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion_spark::{all_default_aggregate_functions, all_default_scalar_functions};
 
 pub(crate) use casts::rewrite_expression;
+pub(crate) use operators::TYPED_NUMBER;
 pub(crate) use types::SparkTypes;
 
 use crate::error::EngineError;
@@ -40,6 +42,7 @@ pub(crate) fn install(builder: &mut SessionStateBuilder) {
             .into_iter()
             .filter(|function| !LEFT_OUT.contains(&function.name())),
     );
+    aggregate.extend(aggregates::aggregates());
 }
 
 /// What can only be added to a finished state: the JSON functions and Spark's casts, which come

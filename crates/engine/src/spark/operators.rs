@@ -1,11 +1,12 @@
 //! Operators, by the types of their operands.
 //!
-//! `/` never divides whole numbers to a whole number; a whole literal takes the type of its
-//! neighbour, so that `quantity + 1` stays an INT and `1 - discount` a narrow DECIMAL; text beside a
-//! number is read as a number; a date moves by days. Subscripts count from 0.
+//! `/` never divides whole numbers to a whole number; a whole literal beside a DECIMAL has as many
+//! digits as it needs, so that `1 - discount` stays narrow; text beside a number is read as a number;
+//! a date moves by days. Subscripts count from 0. Numbers themselves come as operations, too
+//! ([`TYPED_NUMBER`]).
 
-use arrow::datatypes::DataType;
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{BinaryExpr, Cast, ScalarFunction};
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr,
@@ -14,6 +15,9 @@ use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, Operator, li
 use sqlparser::ast::BinaryOperator;
 
 use super::functions;
+
+/// The operator that stands for a number: its text on the left, nothing on the right.
+pub(crate) const TYPED_NUMBER: &str = "typed number";
 
 /// Spark's operators.
 #[derive(Debug)]
@@ -26,6 +30,12 @@ impl ExprPlanner for SparkOperators {
         schema: &DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
         let RawBinaryExpr { op, left, right } = expression;
+        if let (BinaryOperator::Custom(mark), Expr::Literal(text, _)) = (&op, &left)
+            && mark == TYPED_NUMBER
+        {
+            let text = text.try_as_str().flatten().unwrap_or_default();
+            return Ok(PlannerResult::Planned(lit(number(text)?)));
+        }
         let (Ok(left_type), Ok(right_type)) = (left.get_type(schema), right.get_type(schema))
         else {
             return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
@@ -102,37 +112,45 @@ impl Operand {
         Self::new(cast, data_type)
     }
 
-    fn whole_literal(&self) -> Option<i64> {
-        match &self.expression {
-            Expr::Literal(ScalarValue::Int64(Some(value)), _) => Some(*value),
-            Expr::Negative(inner) => match inner.as_ref() {
-                Expr::Literal(ScalarValue::Int64(Some(value)), _) => value.checked_neg(),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// A whole literal in the narrowest type beside a neighbour of this type.
+    /// A whole literal beside a DECIMAL is one of as many digits as it has.
     fn beside(self, neighbour: &DataType) -> Self {
-        let Some(value) = self.whole_literal() else {
-            return self;
+        let value = match &self.expression {
+            Expr::Literal(ScalarValue::Int32(Some(value)), _) => i64::from(*value),
+            Expr::Literal(ScalarValue::Int64(Some(value)), _) => *value,
+            _ => return self,
         };
-        match neighbour {
-            DataType::Decimal128(..) => {
-                let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
-                let precision = u8::try_from(digits).unwrap_or(19);
-                let data_type = DataType::Decimal128(precision, 0);
-                let scalar = ScalarValue::Decimal128(Some(i128::from(value)), precision, 0);
-                Self::new(lit(scalar), data_type)
-            }
-            DataType::Int8 | DataType::Int16 | DataType::Int32 => match i32::try_from(value) {
-                Ok(narrow) => Self::new(lit(narrow), DataType::Int32),
-                Err(_) => self,
-            },
-            _ => self,
+        if !matches!(neighbour, DataType::Decimal128(..)) {
+            return self;
         }
+        let scalar = decimal(value.into());
+        Self::new(lit(scalar.clone()), scalar.data_type())
     }
+}
+
+/// The literal of a number without a point, as Spark types it.
+fn number(text: &str) -> Result<ScalarValue> {
+    if let Ok(narrow) = text.parse::<i32>() {
+        return Ok(narrow.into());
+    }
+    if let Ok(wide) = text.parse::<i64>() {
+        return Ok(wide.into());
+    }
+    if text.contains(['e', 'E'])
+        && let Ok(double) = text.parse::<f64>()
+    {
+        return Ok(double.into());
+    }
+    match text.parse::<i128>() {
+        Ok(value) if value.unsigned_abs() < 10_u128.pow(38) => Ok(decimal(value)),
+        _ => plan_err!("the number {text} has too many digits: a DECIMAL has 38 at most"),
+    }
+}
+
+/// A whole number as a decimal of as many digits as it has.
+fn decimal(value: i128) -> ScalarValue {
+    let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+    let precision = u8::try_from(digits).unwrap_or(DECIMAL128_MAX_PRECISION);
+    ScalarValue::Decimal128(Some(value), precision, 0)
 }
 
 fn is_whole(data_type: &DataType) -> bool {
@@ -152,16 +170,8 @@ fn arithmetic(
     left: Operand,
     right: Operand,
 ) -> std::result::Result<Expr, (Operand, Operand)> {
-    let both_literal = left.whole_literal().is_some() && right.whole_literal().is_some();
     let (left_type, right_type) = (left.data_type.clone(), right.data_type.clone());
-    let (left, right) = if both_literal {
-        (
-            left.beside(&DataType::Int32),
-            right.beside(&DataType::Int32),
-        )
-    } else {
-        (left.beside(&right_type), right.beside(&left_type))
-    };
+    let (left, right) = (left.beside(&right_type), right.beside(&left_type));
     let (left, right) = numbers_from_text(left, right);
     if let (DataType::Date32, true) = (&left.data_type, is_whole(&right.data_type)) {
         return moved_date(operator, left, right);
@@ -175,7 +185,7 @@ fn arithmetic(
         Operator::Plus | Operator::Minus | Operator::Multiply
     );
     if integers && checked {
-        let wide = if left.data_type.size() >= right.data_type.size() {
+        let wide = if left.data_type.primitive_width() >= right.data_type.primitive_width() {
             left.data_type.clone()
         } else {
             right.data_type.clone()

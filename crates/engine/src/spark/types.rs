@@ -9,6 +9,9 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::planner::TypePlanner;
 use sqlparser::ast;
+use sqlparser::dialect::DatabricksDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::Token;
 
 /// The types of Spark.
 #[derive(Debug)]
@@ -18,6 +21,22 @@ impl TypePlanner for SparkTypes {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
         let data_type = data_type(sql_type)?;
         Ok(Some(Arc::new(Field::new("", data_type, true))))
+    }
+}
+
+/// A type as text (`ARRAY<INT>`), or the columns of a struct (`a INT, b STRING`).
+///
+/// # Errors
+/// A sentence about what cannot be read.
+pub(crate) fn parse(text: &str) -> Result<DataType> {
+    let whole = |text: &str| {
+        let mut parser = Parser::new(&DatabricksDialect {}).try_with_sql(text).ok()?;
+        let parsed = parser.parse_data_type().ok()?;
+        (parser.peek_token() == Token::EOF).then_some(parsed)
+    };
+    match whole(text).or_else(|| whole(&format!("STRUCT<{text}>"))) {
+        Some(sql_type) => data_type(&sql_type),
+        None => plan_err!("'{text}' is no list of columns; write for instance 'a INT, b STRING'"),
     }
 }
 

@@ -7,7 +7,7 @@ use sqlparser::ast::{
 
 use super::{Rewritten, arguments, choice, named, with_arguments, wrong_arguments};
 use crate::resolve::mistake::Mistake;
-use crate::resolve::trees;
+use crate::resolve::{literals, trees};
 
 /// Spark's names of aggregates that the session does not know by that name.
 pub(in crate::resolve) const NAMES: &[&str] = &[
@@ -26,7 +26,6 @@ pub(in crate::resolve) const NAMES: &[&str] = &[
     "max_by",
     "mean",
     "min_by",
-    "mode",
     "percentile",
     "percentile_approx",
     "some",
@@ -61,9 +60,10 @@ pub(super) fn rewrite(name: &str, function: Function) -> Result<Rewritten, Mista
         "last" | "last_value" => Expr::Function(ends(function, "last_value")),
         "max_by" => Expr::Function(by(function, false)?),
         "min_by" => Expr::Function(by(function, true)?),
-        "approx_count_distinct" => {
+        "approx_count_distinct" | "mode" => {
             let first = arguments(&function).into_iter().take(1).collect();
-            Expr::Function(named(with_arguments(function, first), "approx_distinct"))
+            let name = renamed.unwrap_or(name);
+            Expr::Function(named(with_arguments(function, first), name))
         }
         "percentile_approx" | "approx_percentile" | "percentile" => {
             let given: Vec<Expr> = arguments(&function).into_iter().take(2).collect();
@@ -91,7 +91,12 @@ fn count(function: Function) -> Function {
         return function;
     };
     if rest.is_empty() {
-        return function;
+        // `count(1)` is known to the planner as a count of rows.
+        let given = given.into_iter().map(|mut one| {
+            literals::make_plain(&mut one);
+            one
+        });
+        return with_arguments(function, given.collect());
     }
     let condition = rest
         .iter()
@@ -107,7 +112,7 @@ fn count(function: Function) -> Function {
     let counted = if distinct {
         super::named_struct(given.clone())
     } else {
-        trees::number(1)
+        literals::whole(1)
     };
     with_arguments(function, vec![choice(condition, counted, None)])
 }
@@ -116,7 +121,7 @@ fn count_if(function: Function) -> Result<Function, Mistake> {
     let mut given = arguments(&function);
     match (given.pop(), given.is_empty()) {
         (Some(condition), true) => {
-            let counted = choice(condition, trees::number(1), None);
+            let counted = choice(condition, literals::whole(1), None);
             Ok(named(with_arguments(function, vec![counted]), "count"))
         }
         _ => Err(wrong_arguments(&function, "`count_if(condition)`")),

@@ -4,7 +4,7 @@ use sqlparser::ast::{Expr, Function, UnaryOperator};
 
 use super::{named, numbers};
 use crate::resolve::mistake::Mistake;
-use crate::resolve::{literals, trees};
+use crate::resolve::trees;
 
 /// Rewrites a call on arrays or maps; `None` if it is none of these.
 ///
@@ -24,13 +24,8 @@ pub(super) fn rewrite(
         ("array_prepend", [array, element]) => {
             trees::call("array_prepend", vec![element.clone(), array.clone()])
         }
+        ("array_remove", [_, _]) => renamed("array_remove_all"),
         ("arrays_overlap", _) => renamed("array_has_any"),
-        ("sequence", [from, to]) => {
-            let mut bounds = vec![from.clone(), to.clone()];
-            bounds.iter_mut().for_each(literals::type_integer);
-            trees::call("generate_series", bounds)
-        }
-        ("sequence", _) => renamed("generate_series"),
         ("transform", [_, _]) => renamed("array_transform"),
         ("filter", [_, _]) => renamed("array_filter"),
         ("exists", [_, _]) => renamed("array_any_match"),

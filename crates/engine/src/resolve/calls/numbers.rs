@@ -4,7 +4,7 @@ use sqlparser::ast::{BinaryOperator, Expr, Function, Value};
 
 use super::{choice, named};
 use crate::resolve::mistake::Mistake;
-use crate::resolve::trees;
+use crate::resolve::{literals, trees};
 
 /// Rewrites a call on numbers; `None` if it is none of these.
 ///
@@ -16,17 +16,17 @@ pub(super) fn rewrite(
     function: &Function,
 ) -> Result<Option<Expr>, Mistake> {
     let renamed = |other: &str| Expr::Function(named(function.clone(), other));
-    let zero = || trees::number(0);
+    let zero = || literals::whole(0);
     Ok(Some(match (name, given) {
         ("log", [one]) => trees::call("ln", vec![one.clone()]),
         ("log1p", [one]) => {
-            let sum = trees::binary(trees::number(1), BinaryOperator::Plus, one.clone());
+            let sum = trees::binary(literals::whole(1), BinaryOperator::Plus, one.clone());
             trees::call("ln", vec![sum])
         }
         ("sign", _) => renamed("signum"),
         ("ceiling", _) => renamed("ceil"),
         ("rand" | "random", _) => trees::call("random", Vec::new()),
-        ("e", []) => trees::call("exp", vec![trees::number(1)]),
+        ("e", []) => trees::call("exp", vec![literals::whole(1)]),
         ("zeroifnull", [one]) => trees::call("coalesce", vec![one.clone(), zero()]),
         ("nullifzero", [one]) => trees::call("nullif", vec![one.clone(), zero()]),
         ("try_divide", [left, right]) => {
@@ -37,8 +37,7 @@ pub(super) fn rewrite(
         ("try_subtract", [left, right]) => operation(left, BinaryOperator::Minus, right),
         ("try_multiply", [left, right]) => operation(left, BinaryOperator::Multiply, right),
         ("mod", [left, right]) => operation(left, BinaryOperator::Modulo, right),
-        ("round" | "bround", [one]) => trees::call(name, vec![one.clone(), zero()]),
-        ("bool_to_int", [one]) => choice(one.clone(), trees::number(1), Some(zero())),
+        ("bool_to_int", [one]) => choice(one.clone(), literals::whole(1), Some(zero())),
         _ => return Ok(None),
     }))
 }

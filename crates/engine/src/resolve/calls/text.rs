@@ -1,6 +1,6 @@
 //! Text by Spark's names.
 
-use sqlparser::ast::{Expr, Function, Value};
+use sqlparser::ast::{DataType, Expr, Function, Value};
 
 use super::{constant, named, with_arguments, wrong_arguments};
 use crate::resolve::mistake::Mistake;
@@ -44,6 +44,9 @@ pub(super) fn rewrite(
                 trees::string("g"),
             ];
             Expr::Function(with_arguments(function.clone(), given))
+        }
+        ("regexp_count", [_, _]) => {
+            trees::cast(Expr::Function(function.clone()), DataType::Int(None))
         }
         ("lpad" | "rpad", [text, length]) => {
             let given = vec![text.clone(), length.clone(), trees::string(" ")];

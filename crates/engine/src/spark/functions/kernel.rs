@@ -5,18 +5,27 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, StringViewArray};
-use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue, exec_err, internal_err, plan_err};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-/// What a function gives for arguments of these types.
-type Returns = fn(&[DataType]) -> Result<DataType>;
+/// What a function gives.
+#[derive(Clone, Copy)]
+enum Returns {
+    /// For arguments of these types.
+    Types(fn(&[DataType]) -> Result<DataType>),
+    /// For these arguments, some of which are constant.
+    Arguments(fn(&ReturnFieldArgs<'_>) -> Result<DataType>),
+}
 /// To which types the arguments are converted first.
 type Takes = fn(&[DataType]) -> Result<Vec<DataType>>;
 /// The function over columns.
 type Run = fn(&ScalarFunctionArgs) -> Result<ColumnarValue>;
+/// Another expression that means the same, once the types are settled.
+type Becomes = fn(Vec<Expr>, &SimplifyContext) -> Result<ExprSimplifyResult>;
 
 /// A scalar function of Spark.
 #[derive(Clone)]
@@ -26,17 +35,52 @@ pub(super) struct Kernel {
     takes: Takes,
     returns: Returns,
     run: Run,
+    becomes: Option<Becomes>,
 }
 
 impl Kernel {
     /// A function whose result depends on nothing but its arguments.
-    pub(super) fn new(name: &'static str, takes: Takes, returns: Returns, run: Run) -> Self {
+    pub(super) fn new(
+        name: &'static str,
+        takes: Takes,
+        returns: fn(&[DataType]) -> Result<DataType>,
+        run: Run,
+    ) -> Self {
         Self {
             name,
             signature: Signature::user_defined(Volatility::Immutable),
             takes,
-            returns,
+            returns: Returns::Types(returns),
             run,
+            becomes: None,
+        }
+    }
+
+    /// The same, for a function whose result has a type that depends on a constant argument.
+    pub(super) fn by_arguments(
+        name: &'static str,
+        takes: Takes,
+        returns: fn(&ReturnFieldArgs<'_>) -> Result<DataType>,
+        run: Run,
+    ) -> Self {
+        Self {
+            returns: Returns::Arguments(returns),
+            ..Self::new(name, takes, |_| Ok(DataType::Null), run)
+        }
+    }
+
+    /// A function that is replaced by another expression before it runs.
+    pub(super) fn replaced(
+        name: &'static str,
+        takes: Takes,
+        returns: fn(&[DataType]) -> Result<DataType>,
+        becomes: Becomes,
+    ) -> Self {
+        let run: Run =
+            |arguments| internal_err!("{} was not replaced", arguments.return_field.name());
+        Self {
+            becomes: Some(becomes),
+            ..Self::new(name, takes, returns, run)
         }
     }
 
@@ -82,7 +126,32 @@ impl ScalarUDFImpl for Kernel {
     }
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        (self.returns)(arguments)
+        match self.returns {
+            Returns::Types(returns) => returns(arguments),
+            Returns::Arguments(_) => internal_err!("the type depends on the arguments"),
+        }
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let data_type = match self.returns {
+            Returns::Types(returns) => {
+                let types = arguments.arg_fields.iter().map(|f| f.data_type().clone());
+                returns(&types.collect::<Vec<_>>())?
+            }
+            Returns::Arguments(returns) => returns(&arguments)?,
+        };
+        Ok(Arc::new(Field::new(self.name, data_type, true)))
+    }
+
+    fn simplify(
+        &self,
+        arguments: Vec<Expr>,
+        context: &SimplifyContext,
+    ) -> Result<ExprSimplifyResult> {
+        match self.becomes {
+            Some(becomes) => becomes(arguments, context),
+            None => Ok(ExprSimplifyResult::Original(arguments)),
+        }
     }
 
     fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -6,8 +6,12 @@
 
 mod arithmetic;
 mod arrays;
+mod json;
 mod kernel;
+mod numerals;
+mod parts;
 mod patterns;
+mod rounding;
 mod text;
 mod times;
 
@@ -23,9 +27,13 @@ pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
 }
 
 static ALL: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let families: [Vec<Kernel>; 4] = [
+    let families: [Vec<Kernel>; 8] = [
         arithmetic::kernels(),
         arrays::kernels(),
+        json::kernels(),
+        numerals::kernels(),
+        parts::kernels(),
+        rounding::kernels(),
         text::kernels(),
         times::kernels(),
     ];
