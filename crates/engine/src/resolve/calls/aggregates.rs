@@ -49,7 +49,7 @@ pub(super) fn rewrite(name: &str, function: Function) -> Result<Rewritten, Mista
         "some" | "any" => Some("bool_or"),
         "approx_count_distinct" => Some("approx_distinct"),
         "percentile" => Some("percentile_cont"),
-        "percentile_approx" | "approx_percentile" => Some("approx_percentile_cont"),
+        "approx_percentile" => Some("percentile_approx"),
         "listagg" => Some("string_agg"),
         _ => None,
     };
@@ -65,13 +65,10 @@ pub(super) fn rewrite(name: &str, function: Function) -> Result<Rewritten, Mista
             let name = renamed.unwrap_or(name);
             Expr::Function(named(with_arguments(function, first), name))
         }
-        "percentile_approx" | "approx_percentile" | "percentile" => {
+        "percentile" => {
             let given: Vec<Expr> = arguments(&function).into_iter().take(2).collect();
             if given.len() != 2 {
-                return Err(wrong_arguments(
-                    &function,
-                    "`percentile_approx(column, 0.5)`",
-                ));
+                return Err(wrong_arguments(&function, "`percentile(column, 0.5)`"));
             }
             let name = renamed.unwrap_or(name);
             Expr::Function(named(with_arguments(function, given), name))

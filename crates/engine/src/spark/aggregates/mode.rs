@@ -1,4 +1,4 @@
-//! Aggregates that neither DataFusion nor `datafusion-spark` has: `mode`.
+//! `mode`: the most frequent value.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,21 +7,20 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility,
-};
-
-/// All aggregates of this module.
-pub(super) fn aggregates() -> Vec<Arc<AggregateUDF>> {
-    vec![Arc::new(AggregateUDF::new_from_impl(Mode {
-        signature: Signature::any(1, Volatility::Immutable),
-    }))]
-}
+use datafusion::logical_expr::{Accumulator, AggregateUDFImpl, Signature, Volatility};
 
 /// The most frequent value that is not NULL; of several the least, so that it is always the same.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Mode {
+pub(super) struct Mode {
     signature: Signature,
+}
+
+impl Mode {
+    pub(super) fn new() -> Self {
+        Self {
+            signature: Signature::any(1, Volatility::Immutable),
+        }
+    }
 }
 
 impl AggregateUDFImpl for Mode {
