@@ -188,7 +188,11 @@ fn arguments_message(text: &str) -> String {
         .split("You might need to add explicit type casts")
         .next();
     let first = first.unwrap_or(text).split("\n\t").next().unwrap_or(text);
-    first
+    // What one of the engine's own functions said of its arguments.
+    let own = first.split_once("user-defined coercion failed with:");
+    let own = own.and_then(|(_, said)| said.rsplit_once("caused by\n"));
+    let own = own.map(|(_, said)| said.split(". No function matches").next().unwrap_or(said));
+    own.unwrap_or(first)
         .replace("Error during planning: ", "")
         .replace("Utf8View", "STRING")
         .replace("Utf8", "STRING")

@@ -1,13 +1,13 @@
-//! Arrays and maps: subscripts, `element_at`, `map_entries`, `sequence`.
+//! Arrays and maps: subscripts, `element_at`, `map_entries`.
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int32Builder, Int64Array, ListArray, ListBuilder, StructArray,
-    UInt64Array, make_comparator,
+    Array, ArrayRef, AsArray, Int32Builder, ListArray, ListBuilder, StructArray, UInt64Array,
+    make_comparator,
 };
 use arrow::compute::{SortOptions, take};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Int64Type};
+use arrow::datatypes::{DataType, Field, Fields, Int64Type};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
@@ -41,24 +41,6 @@ pub(super) fn kernels() -> Vec<Kernel> {
                 ))
             },
             map_entries,
-        ),
-        Kernel::new(
-            "sequence",
-            |given| {
-                kernel::count(given, 2..=3, "`sequence(first, last)`, or with a step")?;
-                if given.iter().all(DataType::is_integer) {
-                    let wide = given.contains(&DataType::Int64);
-                    let whole = if wide {
-                        DataType::Int64
-                    } else {
-                        DataType::Int32
-                    };
-                    return Ok(vec![whole; given.len()]);
-                }
-                Ok(given.to_vec())
-            },
-            |given| Ok(DataType::new_list(given[0].clone(), true)),
-            sequence,
         ),
     ]
 }
@@ -183,44 +165,6 @@ fn map_entries(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     let offsets = maps.offsets().clone();
     let lists = ListArray::try_new(item, offsets, Arc::new(entries), maps.nulls().cloned())?;
     kernel::result(arguments, Arc::new(lists))
-}
-
-/// From one value to another, both included; whole numbers without a step go down, too.
-fn sequence(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-    let mut given = arguments.clone();
-    let whole = arguments.arg_fields[0].data_type().is_integer();
-    if whole {
-        for argument in &mut given.args {
-            *argument = argument.cast_to(&DataType::Int64, None)?;
-        }
-        if given.args.len() == 2 {
-            given.args.push(steps(&given)?);
-        }
-        let number = Arc::new(Field::new("", DataType::Int64, true));
-        given.arg_fields = vec![number; given.args.len()];
-    }
-    let series = datafusion::functions_nested::range::gen_series_udf();
-    let types: Vec<FieldRef> = given.arg_fields.clone();
-    let data_type = series.return_type(
-        &types
-            .iter()
-            .map(|f| f.data_type().clone())
-            .collect::<Vec<_>>(),
-    )?;
-    given.return_field = Arc::new(Field::new("", data_type, true));
-    let made = series.invoke_with_args(given)?;
-    made.cast_to(arguments.return_field.data_type(), None)
-}
-
-/// 1 where a sequence goes up, -1 where it goes down.
-fn steps(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-    let (from, to) = (kernel::array(arguments, 0)?, kernel::array(arguments, 1)?);
-    let down = arrow::compute::kernels::cmp::lt(&to, &from)?;
-    let steps: Int64Array = down
-        .iter()
-        .map(|down| down.map(|down| if down { -1 } else { 1 }))
-        .collect();
-    Ok(ColumnarValue::Array(Arc::new(steps)))
 }
 
 /// `[0, 1, …, n - 1]` for an array of n elements, for `posexplode`.

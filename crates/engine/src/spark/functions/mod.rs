@@ -12,6 +12,7 @@ mod numerals;
 mod parts;
 mod patterns;
 mod rounding;
+mod sequences;
 mod text;
 mod times;
 
@@ -27,13 +28,14 @@ pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
 }
 
 static ALL: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let families: [Vec<Kernel>; 8] = [
+    let families: [Vec<Kernel>; 9] = [
         arithmetic::kernels(),
         arrays::kernels(),
         json::kernels(),
         numerals::kernels(),
         parts::kernels(),
         rounding::kernels(),
+        sequences::kernels(),
         text::kernels(),
         times::kernels(),
     ];

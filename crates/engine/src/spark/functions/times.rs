@@ -18,7 +18,7 @@ use crate::spark::types::timestamp;
 /// Microseconds in a second.
 const SECOND: i64 = 1_000_000;
 /// Microseconds in a day.
-const DAY: i64 = 86_400 * SECOND;
+pub(super) const DAY: i64 = 86_400 * SECOND;
 
 /// The functions with names of their own.
 pub(super) fn kernels() -> Vec<Kernel> {
@@ -202,7 +202,7 @@ fn whole_number(given: &[DataType]) -> Result<Vec<DataType>> {
 }
 
 /// A timestamp keeps its kind, everything else is read as a TIMESTAMP.
-fn time_type(given: &DataType) -> DataType {
+pub(super) fn time_type(given: &DataType) -> DataType {
     match given {
         DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
         _ => timestamp(),
@@ -389,7 +389,8 @@ fn timestamp_plus(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
     kernel::result(arguments, Arc::new(moved))
 }
 
-fn later_by_months(time: i64, months: i64) -> Option<i64> {
+/// A time in microseconds, so many months later; a day that the month has not is its last.
+pub(super) fn later_by_months(time: i64, months: i64) -> Option<i64> {
     let moment = moment(time)?;
     let count = Months::new(u32::try_from(months.unsigned_abs()).ok()?);
     let moved = if months < 0 {

@@ -1,0 +1,1 @@
+SELECT id, to_json(id) AS j FROM payments
