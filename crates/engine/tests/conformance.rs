@@ -17,7 +17,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tidegate_engine::Engine;
+use tidegate_engine::{Engine, EngineSettings};
 use tokio::runtime::{Builder, Runtime};
 
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
@@ -91,15 +91,22 @@ fn functions_answer_as_spark_does() {
     );
 }
 
-/// One block of a query file; the rows are compared in their order only if the query orders them.
-fn check_query(runtime: &Runtime, engine: &Engine, block: &str) -> Result<(), String> {
+/// One block of a query file, over tables in partitions of so many rows; the rows are compared in
+/// their order only if the query orders them.
+fn check_query(
+    runtime: &Runtime,
+    engine: &Engine,
+    block: &str,
+    partition_rows: usize,
+) -> Result<(), String> {
     let (sql, expected) = block.split_once("\n----\n").ok_or("no `----`")?;
     let sql: String = sql
         .lines()
         .filter(|line| !line.starts_with('#'))
         .collect::<Vec<_>>()
         .join("\n");
-    let (schema, mut rows) = common::run(runtime, engine, &sql)?;
+    let planned = common::plan_cut(engine, &sql, partition_rows)?;
+    let (schema, mut rows) = common::run_planned(runtime, engine, &planned)?;
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     let mut lines: Vec<String> = rows.drain(..).map(|row| row.join(" | ")).collect();
     let mut expected: Vec<String> = expected.lines().map(str::to_owned).collect();
@@ -122,7 +129,24 @@ fn check_query(runtime: &Runtime, engine: &Engine, block: &str) -> Result<(), St
 
 #[test]
 fn queries_answer_as_spark_does() {
-    let (runtime, engine) = (runtime(), common::engine());
+    check_queries(&common::engine(), usize::MAX);
+}
+
+/// The answer does not depend on how rows are cut into partitions and batches, nor on threads.
+#[test]
+fn queries_answer_the_same_however_rows_are_cut() {
+    for (threads, batch_rows, partition_rows) in [(1, 1, 2), (4, 3, 1), (3, 8192, 4)] {
+        let settings = EngineSettings {
+            threads,
+            batch_rows,
+            ..EngineSettings::default()
+        };
+        check_queries(&Engine::new(&settings).unwrap(), partition_rows);
+    }
+}
+
+fn check_queries(engine: &Engine, partition_rows: usize) {
+    let runtime = runtime();
     let mut wrong = Vec::new();
     for path in files("queries", "txt") {
         let text = fs::read_to_string(&path).unwrap();
@@ -131,7 +155,7 @@ fn queries_answer_as_spark_does() {
             if block.is_empty() || block.lines().all(|line| line.starts_with('#')) {
                 continue;
             }
-            let outcome = check_query(&runtime, &engine, block);
+            let outcome = check_query(&runtime, engine, block, partition_rows);
             if block.starts_with("#! ") {
                 if outcome.is_ok() {
                     wrong.push(format!("no longer a gap: {block}"));

@@ -11,7 +11,8 @@ use arrow::array::{
 use arrow::array::{Int32Builder, ListArray, MapBuilder, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use tidegate_engine::{Bindings, Engine, EngineError, EngineSettings, Planned, memory};
+use datafusion::datasource::MemTable;
+use tidegate_engine::{Bindings, Engine, EngineError, EngineSettings, Planned};
 use tidegate_project::{RelationTarget, RenderStyle, SourceMap};
 
 /// An engine of two threads.
@@ -25,6 +26,11 @@ pub fn engine() -> Engine {
 
 /// A query, parsed and planned over the tables of [`table`]; the mistakes as they are shown.
 pub fn plan(engine: &Engine, sql: &str) -> Result<Planned, String> {
+    plan_cut(engine, sql, usize::MAX)
+}
+
+/// As [`plan`], over tables in partitions of so many rows each.
+pub fn plan_cut(engine: &Engine, sql: &str, rows: usize) -> Result<Planned, String> {
     let mut files = SourceMap::default();
     let shown = |mistakes: &[tidegate_project::Diagnostic], files: &SourceMap| {
         let style = RenderStyle {
@@ -43,7 +49,12 @@ pub fn plan(engine: &Engine, sql: &str) -> Result<Planned, String> {
             return Err("tests read tables only".to_owned());
         };
         let batch = table(name.name()).ok_or_else(|| format!("no table {name}"))?;
-        let provider = memory::provider(batch.schema(), vec![batch]).unwrap();
+        let starts = (0..batch.num_rows()).step_by(rows.min(batch.num_rows()));
+        let parts = starts.map(|start| {
+            let length = rows.min(batch.num_rows() - start);
+            vec![batch.slice(start, length)]
+        });
+        let provider = Arc::new(MemTable::try_new(batch.schema(), parts.collect()).unwrap());
         bindings.bind(&relation.binding, provider, name.to_string());
     }
     match engine.plan(&query, &bindings, &files) {
@@ -59,9 +70,17 @@ pub fn run(
     engine: &Engine,
     sql: &str,
 ) -> Result<(SchemaRef, Vec<Vec<String>>), String> {
-    let planned = plan(engine, sql)?;
+    run_planned(runtime, engine, &plan(engine, sql)?)
+}
+
+/// Runs a plan: its columns, and its rows as text.
+pub fn run_planned(
+    runtime: &tokio::runtime::Runtime,
+    engine: &Engine,
+    planned: &Planned,
+) -> Result<(SchemaRef, Vec<Vec<String>>), String> {
     let batches = runtime
-        .block_on(engine.collect(&planned))
+        .block_on(engine.collect(planned))
         .map_err(|error| error.to_string())?;
     let rows = batches.iter().flat_map(rows_of).collect();
     Ok((Arc::clone(planned.schema()), rows))
