@@ -50,6 +50,8 @@ fn tune(options: &mut ConfigOptions) {
     options.sql_parser.enable_ident_normalization = false;
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.collect_spans = true;
+    // A LIMIT around a subquery takes the first rows of its order, as in Spark.
+    options.sql_parser.enable_subquery_sort_elimination = false;
     options.sql_parser.map_string_types_to_utf8view = true;
     options.sql_parser.default_null_ordering = "nulls_min".to_owned();
     options.execution.time_zone = Some("UTC".to_owned());

@@ -134,6 +134,10 @@ impl VisitorMut for Walk<'_, '_, '_, '_> {
             Expr::Struct { values, fields } if fields.is_empty() => {
                 *expression = calls::named_struct(std::mem::take(values));
             }
+            Expr::InList { .. } => calls::spread_tuples(expression),
+            Expr::Tuple(values) => {
+                *expression = calls::named_struct(std::mem::take(values));
+            }
             Expr::Lambda(lambda) => {
                 let names = lambda.params.iter().map(|p| p.name.value.clone());
                 self.parameters.extend(names.collect::<Vec<_>>());
@@ -459,6 +463,9 @@ fn rewrite_operator(expression: &mut Expr) {
     match expression {
         Expr::BinaryOp { left, op, right } if *op == BinaryOperator::Spaceship => {
             *expression = Expr::IsNotDistinctFrom(take(left), take(right));
+        }
+        Expr::BinaryOp { left, op, right } if *op == BinaryOperator::StringConcat => {
+            *expression = trees::call("concat", vec![*take(left), *take(right)]);
         }
         Expr::BinaryOp { left, op, right } if *op == BinaryOperator::MyIntegerDivide => {
             *expression = trees::call("div", vec![*take(left), *take(right)]);

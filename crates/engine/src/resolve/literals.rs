@@ -40,8 +40,8 @@ pub(super) fn suffixed(word: &Ident) -> Option<Expr> {
     let digits = word
         .value
         .trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let numeric = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    if word.quote_style.is_some() || !numeric {
+    let is_digit = |one: char| one.is_ascii_digit() || one == '.';
+    if word.quote_style.is_some() || digits.is_empty() || !digits.chars().all(is_digit) {
         return None;
     }
     let suffix = word.value[digits.len()..].to_ascii_uppercase();
@@ -49,6 +49,10 @@ pub(super) fn suffixed(word: &Ident) -> Option<Expr> {
         "L" => DataType::BigInt(None),
         "S" => DataType::SmallInt(None),
         "Y" => DataType::TinyInt(None),
+        "BD" if digits.contains('.') => {
+            let number = Value::Number(digits.to_owned(), false);
+            return Some(Expr::Value(number.with_span(word.span)));
+        }
         "F" => DataType::Float(ExactNumberInfo::None),
         "D" => DataType::Double(ExactNumberInfo::None),
         "BD" => {
@@ -57,8 +61,8 @@ pub(super) fn suffixed(word: &Ident) -> Option<Expr> {
         }
         _ => return None,
     };
-    let number = marked(digits.to_owned(), word.span);
-    Some(trees::cast(number, data_type))
+    let number = Value::Number(digits.to_owned(), false).with_span(word.span);
+    Some(trees::cast(Expr::Value(number), data_type))
 }
 
 /// A whole number, typed as Spark would.

@@ -1,17 +1,20 @@
 //! Spark's conversions between types, put where Arrow's differ.
 //!
 //! Arrow writes a timestamp as `2024-01-01T10:00:00Z`, Spark as `2024-01-01 10:00:00`; Spark ignores
-//! blanks around a number in text, Arrow does not. The rule runs after the coercion of types, so that
+//! blanks around a number in text, Arrow does not; a number cast to a TIMESTAMP counts seconds in
+//! Spark, microseconds in Arrow. The rule runs after the coercion of types, so that
 //! the conversions that coercion made are seen too.
 
-use arrow::datatypes::DataType;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
 use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, lit};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::functions;
@@ -52,35 +55,35 @@ impl AnalyzerRule for SparkCasts {
 /// Puts Spark's conversions into one expression over the columns of `schema`.
 pub(crate) fn rewrite_expression(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expression.transform_up(|expression| {
-        Ok(match expression {
-            Expr::Cast(Cast { expr, field }) => {
-                let from = expr.get_type(schema)?;
-                match conversion(&from, field.data_type()) {
-                    Some(Conversion::Text) => {
-                        Transformed::yes(text(*expr, field.data_type().clone()))
-                    }
-                    Some(Conversion::Trimmed) => Transformed::yes(Expr::Cast(Cast {
-                        expr: Box::new(trimmed(*expr)),
-                        field,
-                    })),
-                    None => Transformed::no(Expr::Cast(Cast { expr, field })),
-                }
-            }
-            Expr::TryCast(TryCast { expr, field }) => {
-                let from = expr.get_type(schema)?;
-                match conversion(&from, field.data_type()) {
-                    Some(Conversion::Text) => {
-                        Transformed::yes(text(*expr, field.data_type().clone()))
-                    }
-                    Some(Conversion::Trimmed) => Transformed::yes(Expr::TryCast(TryCast {
-                        expr: Box::new(trimmed(*expr)),
-                        field,
-                    })),
-                    None => Transformed::no(Expr::TryCast(TryCast { expr, field })),
-                }
-            }
-            other => Transformed::no(other),
-        })
+        let (inner, field, cast): (_, _, fn(Expr, FieldRef) -> Expr) = match expression {
+            Expr::Cast(Cast { expr, field }) => (*expr, field, plain_cast),
+            Expr::TryCast(TryCast { expr, field }) => (*expr, field, try_cast),
+            other => return Ok(Transformed::no(other)),
+        };
+        let from = inner.get_type(schema)?;
+        let Some(conversion) = conversion(&from, field.data_type()) else {
+            return Ok(Transformed::no(cast(inner, field)));
+        };
+        Ok(Transformed::yes(match conversion {
+            Conversion::Text => text(inner, field.data_type().clone()),
+            Conversion::Trimmed => cast(trimmed(inner), field),
+            Conversion::FromSeconds => moment(inner, &from, field, cast)?,
+            Conversion::ToSeconds => cast(call("unix_timestamp", inner)?, field),
+        }))
+    })
+}
+
+fn plain_cast(expression: Expr, field: FieldRef) -> Expr {
+    Expr::Cast(Cast {
+        expr: Box::new(expression),
+        field,
+    })
+}
+
+fn try_cast(expression: Expr, field: FieldRef) -> Expr {
+    Expr::TryCast(TryCast {
+        expr: Box::new(expression),
+        field,
     })
 }
 
@@ -89,6 +92,10 @@ enum Conversion {
     Text,
     /// From text without the blanks around.
     Trimmed,
+    /// From a number of seconds since 1970.
+    FromSeconds,
+    /// To the whole seconds since 1970.
+    ToSeconds,
 }
 
 fn conversion(from: &DataType, to: &DataType) -> Option<Conversion> {
@@ -110,8 +117,42 @@ fn conversion(from: &DataType, to: &DataType) -> Option<Conversion> {
         {
             Some(Conversion::Trimmed)
         }
+        (from, DataType::Timestamp(_, Some(_))) if from.is_numeric() => {
+            Some(Conversion::FromSeconds)
+        }
+        (DataType::Timestamp(_, Some(_)), to) if to.is_integer() => Some(Conversion::ToSeconds),
         _ => None,
     }
+}
+
+fn call(function: &str, argument: Expr) -> Result<Expr> {
+    match functions::named(function) {
+        Some(function) => Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
+            function,
+            vec![argument],
+        ))),
+        None => internal_err!("there is no function {function}"),
+    }
+}
+
+/// The moment of a number of seconds; a DECIMAL or DOUBLE counts microseconds, too.
+fn moment(
+    seconds: Expr,
+    from: &DataType,
+    field: FieldRef,
+    cast: fn(Expr, FieldRef) -> Expr,
+) -> Result<Expr> {
+    let whole = Arc::new(Field::new("", DataType::Int64, true));
+    let moment = if from.is_integer() {
+        call("timestamp_seconds", cast(seconds, whole))?
+    } else {
+        let million = match from {
+            DataType::Decimal128(..) => lit(ScalarValue::Decimal128(Some(1_000_000), 7, 0)),
+            _ => lit(1e6),
+        };
+        call("timestamp_micros", cast(seconds * million, whole))?
+    };
+    Ok(plain_cast(moment, field))
 }
 
 fn text(expression: Expr, data_type: DataType) -> Expr {
@@ -128,7 +169,6 @@ fn text(expression: Expr, data_type: DataType) -> Expr {
 /// A literal is trimmed at once; a column by the function, which copies nothing that needs no
 /// trimming.
 fn trimmed(expression: Expr) -> Expr {
-    use datafusion::common::ScalarValue;
     if let Expr::Literal(
         ScalarValue::Utf8(Some(text))
         | ScalarValue::Utf8View(Some(text))

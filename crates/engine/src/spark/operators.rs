@@ -137,12 +137,13 @@ fn number(text: &str) -> Result<ScalarValue> {
     }
     if text.contains(['e', 'E'])
         && let Ok(double) = text.parse::<f64>()
+        && double.is_finite()
     {
         return Ok(double.into());
     }
     match text.parse::<i128>() {
         Ok(value) if value.unsigned_abs() < 10_u128.pow(38) => Ok(decimal(value)),
-        _ => plan_err!("the number {text} has too many digits: a DECIMAL has 38 at most"),
+        _ => plan_err!("the number {text} is too large: a DECIMAL has 38 digits at most"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Aggregates by Spark's names.
 
 use sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments, NullTreatment,
-    OrderByExpr, OrderByOptions, Value,
+    DataType, DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArguments,
+    NullTreatment, OrderByExpr, OrderByOptions, Value,
 };
 
 use super::{Rewritten, arguments, choice, named, with_arguments, wrong_arguments};
@@ -62,8 +62,16 @@ pub(super) fn rewrite(name: &str, function: Function) -> Result<Rewritten, Mista
         "min_by" => Expr::Function(by(function, true)?),
         "approx_count_distinct" | "mode" => {
             let first = arguments(&function).into_iter().take(1).collect();
-            let name = renamed.unwrap_or(name);
-            Expr::Function(named(with_arguments(function, first), name))
+            let called = renamed.unwrap_or(name);
+            let call = Expr::Function(named(with_arguments(function, first), called));
+            match name {
+                "mode" => call,
+                _ => trees::cast(call, DataType::BigInt(None)),
+            }
+        }
+        // Of unsigned 64 bits in DataFusion, which Spark's tables cannot hold.
+        "row_number" | "rank" | "dense_rank" | "ntile" => {
+            trees::cast(Expr::Function(function), DataType::Int(None))
         }
         "percentile" => {
             let given: Vec<Expr> = arguments(&function).into_iter().take(2).collect();

@@ -27,6 +27,11 @@ pub(super) fn scalar() -> Vec<Arc<ScalarUDF>> {
     ALL.clone()
 }
 
+/// A function of this module by its name.
+pub(super) fn named(name: &str) -> Option<Arc<ScalarUDF>> {
+    ALL.iter().find(|function| function.name() == name).cloned()
+}
+
 static ALL: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let families: [Vec<Kernel>; 9] = [
         arithmetic::kernels(),

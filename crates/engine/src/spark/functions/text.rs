@@ -4,9 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int32Array, ListBuilder, StringViewArray, StringViewBuilder};
-use arrow::datatypes::{DataType, Field, Int32Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Int32Type};
 use datafusion::common::{Result, exec_err};
-use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
+use datafusion::functions_nested::concat::array_concat_udf;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::simplify::ExprSimplifyResult;
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs,
+};
 use regex::Regex;
 
 use super::kernel::{self, Kernel};
@@ -57,6 +62,22 @@ pub(super) fn kernels() -> Vec<Kernel> {
             |_| Ok(DataType::Int32),
             locate_from,
         ),
+        Kernel::replaced(
+            "concat",
+            concat_takes,
+            concat_gives,
+            |arguments, context| {
+                let first = arguments
+                    .first()
+                    .map(|first| first.get_type(context.schema()));
+                let function = match first.transpose()? {
+                    Some(array) if is_array(&array) => array_concat_udf(),
+                    _ => datafusion_spark::function::string::concat(),
+                };
+                let call = ScalarFunction::new_udf(function, arguments);
+                Ok(ExprSimplifyResult::Simplified(Expr::ScalarFunction(call)))
+            },
+        ),
         Kernel::new(
             "typeof",
             |given| {
@@ -72,6 +93,37 @@ pub(super) fn kernels() -> Vec<Kernel> {
             },
         ),
     ]
+}
+
+fn is_array(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+    )
+}
+
+/// Arrays are joined to an array, everything else to a text.
+fn concat_takes(given: &[DataType]) -> Result<Vec<DataType>> {
+    if given.iter().any(is_array) {
+        return array_concat_udf().coerce_types(given);
+    }
+    datafusion_spark::function::string::concat().coerce_types(given)
+}
+
+fn concat_gives(given: &[DataType]) -> Result<DataType> {
+    if given.iter().any(is_array) {
+        return array_concat_udf().return_type(given);
+    }
+    let fields: Vec<FieldRef> = given
+        .iter()
+        .map(|data_type| Arc::new(Field::new("", data_type.clone(), true)))
+        .collect();
+    let field =
+        datafusion_spark::function::string::concat().return_field_from_args(ReturnFieldArgs {
+            arg_fields: &fields,
+            scalar_arguments: &vec![None; fields.len()],
+        })?;
+    Ok(field.data_type().clone())
 }
 
 fn list_of_text() -> DataType {
