@@ -4,6 +4,7 @@
 //! row is from, and [`POSITION`], which an update carries through a query. Only the columns that a query names are
 //! decoded; [`crate::files`] reads them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -154,10 +155,17 @@ impl FileTable {
         if wanted.is_empty() {
             wanted.extend((self.own > 0).then_some(0)); // rows are counted by a column
         }
-        let given: Vec<Given> = columns
+        let places: HashMap<usize, usize> = wanted
             .iter()
-            .map(|&index| self.given(index, &wanted))
+            .enumerate()
+            .map(|(at, &index)| (index, at))
             .collect();
+        let given = |index: &usize| match places.get(index) {
+            Some(&at) => Given::Own(at),
+            None if self.schema.field(*index).name() == POSITION => Given::Position,
+            None => Given::Metadata,
+        };
+        let given: Vec<Given> = columns.iter().map(given).collect();
         let with_raw = given.contains(&Given::Position);
         let scan = FileScan {
             reading: Arc::new(self.reading(&wanted)),
@@ -176,14 +184,6 @@ impl FileTable {
         };
         let schema = Arc::new(self.schema.project(columns)?);
         Ok(FilePartition { schema, scan })
-    }
-
-    fn given(&self, index: usize, wanted: &[usize]) -> Given {
-        match wanted.iter().position(|&own| own == index) {
-            Some(position) => Given::Own(position),
-            None if self.schema.field(index).name() == POSITION => Given::Position,
-            None => Given::Metadata,
-        }
     }
 
     fn reading(&self, wanted: &[usize]) -> Reading {

@@ -225,9 +225,9 @@ const RESERVED: &str = " all alter and any anti array as between both by case ca
     describe desc distinct drop else end escape except exists expect explain false fetch filter for foreign from full \
     function grant group grouping having if in inner insert intersect interval into is join key lateral leading left \
     like limit location map mask minus natural no not null of offset on only or order outer overlaps partition \
-    partitioned primary private properties qualify range references replace right rlike rollup row rows schedule \
-    select semi session_user set show some sort stream struct table tablesample then time timestamp to trailing \
-    trigger true truncate union unique unknown unpivot update user using values view when where window with ";
+    partitioned primary private properties qualify range references replace returning right rlike rollup row rows schedule \
+    select semi session_user set show some sort stream struct table tablesample then time timestamp to top trailing \
+    trigger trim true truncate union unique unknown unpivot update user using values view when where window with ";
 
 /// A name as SQL takes it: in back-ticks if it is not plain.
 pub(crate) fn identifier(name: &str) -> String {
@@ -253,3 +253,6 @@ pub(crate) fn literal(text: &str) -> String {
     quoted.push('\'');
     quoted
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,63 @@ fn a_run_that_is_interrupted_or_killed_can_be_started_again() {
 }
 
 /// The payments example with as many rows, not run yet.
+/// Fills the device at one step after another, from the first file to the last commit; then there is room again.
+#[test]
+fn a_disk_that_fills_up_loses_nothing_and_keeps_nothing_half() {
+    let scratch = payments(20_000);
+    let tried = in_small_warehouse(&scratch, "100k", "true");
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        eprintln!("not tried: a device of its own cannot be mounted here");
+        return;
+    }
+    let mut failures = 0;
+    for size in ["60k", "150k", "300k", "450k", "600k", "700k", "1m"] {
+        let rows =
+            "query --warehouse small --json 'SELECT count(*), count(DISTINCT id) FROM payments'";
+        let bad = "query --warehouse small --json 'SELECT count(*) FROM payments__quarantine'";
+        let script = format!(
+            "$T run --warehouse small >first 2>&1; first=$?; mount -o remount,size=64m small; \
+             $T run --warehouse small >second 2>&1 || exit 9; $T {rows}; $T {bad}; exit $first"
+        );
+        let output = in_small_warehouse(&scratch, size, &script).unwrap();
+        let said = std::fs::read_to_string(scratch.path().join("first")).unwrap();
+        match output.status.code() {
+            Some(0) => {}
+            Some(1) => {
+                failures += 1;
+                assert!(said.contains("no space is left"), "{size}: {said}");
+            }
+            other => panic!("{size}: {other:?}\n{said}"),
+        }
+        let counted = String::from_utf8(output.stdout).unwrap();
+        let numbers: Vec<u64> = counted
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|number| number.parse().ok())
+            .filter(|number| *number > 1)
+            .collect();
+        let [good, distinct, bad] = numbers[..] else {
+            panic!("{size}: {counted}");
+        };
+        assert_eq!((good, good + bad), (distinct, 20_000), "{size}");
+    }
+    assert!(failures > 2, "the device was never full");
+}
+
+/// Runs a shell script beside an empty warehouse `small` on a device of this size; `$T` is the binary.
+fn in_small_warehouse(
+    scratch: &Scratch,
+    size: &str,
+    script: &str,
+) -> std::io::Result<std::process::Output> {
+    std::fs::create_dir_all(scratch.path().join("small")).unwrap();
+    let mount = format!("mount -t tmpfs -o size={size} tmpfs small && {{ {script}\n}}");
+    std::process::Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", &mount])
+        .env("T", env!("CARGO_BIN_EXE_tidegate"))
+        .current_dir(scratch.path())
+        .output()
+}
+
 fn payments(rows: u64) -> Scratch {
     let scratch = Scratch::copy_of("../../../../examples/payments");
     let rows = rows.to_string();
