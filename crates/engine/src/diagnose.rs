@@ -151,7 +151,6 @@ impl<'a> Teller<'a> {
         }
         if text.contains("must appear in the GROUP BY clause")
             || text.contains("must be in GROUP BY")
-            || text.contains("satisfy")
         {
             let column = text.split('"').nth(1).unwrap_or("a column");
             let message = format!("`{column}` is neither grouped nor aggregated");

@@ -70,6 +70,11 @@ pub(super) fn whole(value: u32) -> Expr {
     marked(value.to_string(), Span::empty())
 }
 
+/// -1.
+pub(super) fn negative_one() -> Expr {
+    marked("-1".to_owned(), Span::empty())
+}
+
 fn marked(text: String, span: Span) -> Expr {
     let number = Expr::Value(Value::SingleQuotedString(text).with_span(span));
     let mark = BinaryOperator::Custom(spark::TYPED_NUMBER.to_owned());

@@ -40,6 +40,14 @@ impl ExprPlanner for SparkOperators {
         else {
             return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
         };
+        if is_comparison(&op) {
+            let (left, right) = truths_from_text(
+                Operand::new(left, left_type),
+                Operand::new(right, right_type),
+            );
+            let (left, right) = (left.expression, right.expression);
+            return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
+        }
         let operator = match op {
             BinaryOperator::Plus => Operator::Plus,
             BinaryOperator::Minus => Operator::Minus,
@@ -154,6 +162,27 @@ fn decimal(value: i128) -> ScalarValue {
     ScalarValue::Decimal128(Some(value), precision, 0)
 }
 
+fn is_comparison(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::Eq
+            | BinaryOperator::NotEq
+            | BinaryOperator::Lt
+            | BinaryOperator::LtEq
+            | BinaryOperator::Gt
+            | BinaryOperator::GtEq
+    )
+}
+
+/// Text beside a BOOLEAN is read as one.
+fn truths_from_text(left: Operand, right: Operand) -> (Operand, Operand) {
+    match (&left.data_type, &right.data_type) {
+        (DataType::Boolean, text) if is_text(text) => (left, right.cast(DataType::Boolean)),
+        (text, DataType::Boolean) if is_text(text) => (left.cast(DataType::Boolean), right),
+        _ => (left, right),
+    }
+}
+
 fn is_whole(data_type: &DataType) -> bool {
     data_type.is_integer()
 }
@@ -200,6 +229,16 @@ fn arithmetic(
             function, arguments,
         )));
     }
+    let (left, right) = match checked && overflowing(operator, &left, &right) {
+        true => {
+            let arguments = vec![as_decimal(left).expression, as_decimal(right).expression];
+            let function = functions::decimal(operator);
+            return Ok(Expr::ScalarFunction(ScalarFunction::new_udf(
+                function, arguments,
+            )));
+        }
+        false => (left, right),
+    };
     if left.data_type == left_type && right.data_type == right_type {
         return Err((left, right));
     }
@@ -208,6 +247,20 @@ fn arithmetic(
         operator,
         Box::new(right.expression),
     )))
+}
+
+/// Whether at least one operand is a decimal, the other one or a whole number, and the result may
+/// need more digits than a decimal has.
+fn overflowing(operator: Operator, left: &Operand, right: &Operand) -> bool {
+    let digits = |operand: &Operand| match &operand.data_type {
+        DataType::Decimal128(precision, scale) => Some((*precision, *scale)),
+        whole if is_whole(whole) => Some((whole_digits(whole), 0)),
+        _ => None,
+    };
+    match (digits(left), digits(right)) {
+        (Some(left), Some(right)) => functions::may_overflow(operator, left, right),
+        _ => false,
+    }
 }
 
 /// Text beside a number is read as a number: beside a whole one as BIGINT, else as DOUBLE.
@@ -277,12 +330,19 @@ fn division(left: Operand, right: Operand) -> std::result::Result<Expr, (Operand
 
 /// A whole number as the decimal that holds all numbers of its type.
 fn as_decimal(operand: Operand) -> Operand {
-    let precision = match operand.data_type {
+    if let DataType::Decimal128(..) = operand.data_type {
+        return operand;
+    }
+    let precision = whole_digits(&operand.data_type);
+    operand.cast(DataType::Decimal128(precision, 0))
+}
+
+/// How many digits the decimal has that holds all numbers of a type.
+fn whole_digits(data_type: &DataType) -> u8 {
+    match data_type {
         DataType::Int8 => 3,
         DataType::Int16 => 5,
         DataType::Int32 => 10,
-        DataType::Decimal128(..) => return operand,
         _ => 20,
-    };
-    operand.cast(DataType::Decimal128(precision, 0))
+    }
 }

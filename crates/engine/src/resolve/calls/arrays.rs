@@ -1,10 +1,10 @@
 //! Arrays and maps by Spark's names.
 
-use sqlparser::ast::{Expr, Function, UnaryOperator};
+use sqlparser::ast::{BinaryOperator, DataType, Expr, Function, UnaryOperator};
 
-use super::{named, numbers};
+use super::{choice, named, numbers};
 use crate::resolve::mistake::Mistake;
-use crate::resolve::trees;
+use crate::resolve::{literals, trees};
 
 /// Rewrites a call on arrays or maps; `None` if it is none of these.
 ///
@@ -17,7 +17,26 @@ pub(super) fn rewrite(
 ) -> Result<Option<Expr>, Mistake> {
     let renamed = |other: &str| Expr::Function(named(function.clone(), other));
     Ok(Some(match (name, given) {
-        ("array_size" | "cardinality", _) => renamed("size"),
+        // Of NULL it is NULL with ANSI mode on, not -1.
+        ("size" | "array_size" | "cardinality", _) => {
+            let less = literals::negative_one();
+            trees::call("nullif", vec![renamed("size"), less])
+        }
+        ("array_position", [array, element]) => {
+            let present = |of: &Expr| Expr::IsNotNull(Box::new(of.clone()));
+            let both = trees::binary(present(array), BinaryOperator::And, present(element));
+            let found = trees::cast(renamed(name), DataType::BigInt(None));
+            let found = vec![found, literals::whole(0)];
+            choice(both, trees::call("coalesce", found), None)
+        }
+        ("array_sort", [array]) => {
+            let order = vec![
+                array.clone(),
+                trees::string("ASC"),
+                trees::string("NULLS LAST"),
+            ];
+            trees::call("array_sort", order)
+        }
         ("sort_array", [array]) => sorted(array, true),
         ("sort_array", [array, ascending]) => sorted(array, numbers::is_true(ascending)),
         ("array_join", _) => renamed("array_to_string"),
@@ -30,7 +49,6 @@ pub(super) fn rewrite(
         ("filter", [_, _]) => renamed("array_filter"),
         ("exists", [_, _]) => renamed("array_any_match"),
         ("element_at", [_, _]) => renamed("spark_element_at"),
-        ("try_element_at", [_, _]) => renamed("spark_element_at"),
         ("map_contains_key", [map, key]) => {
             let keys = trees::call("map_keys", vec![map.clone()]);
             trees::call("array_has", vec![keys, key.clone()])

@@ -18,11 +18,14 @@ pub(super) fn rewrite(
     let renamed = |other: &str| Expr::Function(named(function.clone(), other));
     let zero = || literals::whole(0);
     Ok(Some(match (name, given) {
-        ("log", [one]) => trees::call("ln", vec![one.clone()]),
+        ("log" | "ln", [one]) => trees::call("ln", vec![positive(one)]),
+        ("log", [base, one]) => trees::call("log", vec![positive(base), positive(one)]),
+        ("log2" | "log10", [one]) => trees::call(name, vec![positive(one)]),
         ("log1p", [one]) => {
             let sum = trees::binary(literals::whole(1), BinaryOperator::Plus, one.clone());
-            trees::call("ln", vec![sum])
+            trees::call("ln", vec![positive(&sum)])
         }
+        ("positive", [one]) => one.clone(),
         ("sign", _) => renamed("signum"),
         ("ceiling", _) => renamed("ceil"),
         ("rand" | "random", _) => trees::call("random", Vec::new()),
@@ -40,6 +43,13 @@ pub(super) fn rewrite(
         ("bool_to_int", [one]) => choice(one.clone(), literals::whole(1), Some(zero())),
         _ => return Ok(None),
     }))
+}
+
+/// The number, or NULL if it has no logarithm.
+fn positive(number: &Expr) -> Expr {
+    let zero = || literals::whole(0);
+    let bounded = trees::call("greatest", vec![number.clone(), zero()]);
+    trees::call("nullif", vec![bounded, zero()])
 }
 
 fn operation(left: &Expr, operator: BinaryOperator, right: &Expr) -> Expr {

@@ -4,7 +4,7 @@ use sqlparser::ast::{DataType, Expr, Function, Value};
 
 use super::{constant, named, with_arguments, wrong_arguments};
 use crate::resolve::mistake::Mistake;
-use crate::resolve::trees;
+use crate::resolve::{literals, trees};
 
 /// Rewrites a call on text; `None` if it is none of these.
 ///
@@ -44,6 +44,15 @@ pub(super) fn rewrite(
                 trees::string("g"),
             ];
             Expr::Function(with_arguments(function.clone(), given))
+        }
+        ("regexp_substr", [text, pattern]) => {
+            let whole = vec![text.clone(), pattern.clone(), literals::whole(0)];
+            let found = trees::call("regexp_extract", whole);
+            trees::call("nullif", vec![found, trees::string("")])
+        }
+        ("json_array_length", [_]) => {
+            let length = Expr::Function(named(function.clone(), "json_length"));
+            trees::cast(length, DataType::Int(None))
         }
         ("regexp_count", [_, _]) => {
             trees::cast(Expr::Function(function.clone()), DataType::Int(None))

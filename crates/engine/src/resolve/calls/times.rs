@@ -39,6 +39,20 @@ pub(super) fn rewrite(
             let arguments = vec![trees::string(&unit), count.clone(), to.clone()];
             trees::call("timestamp_plus", arguments)
         }
+        ("date_from_unix_date", [days]) => {
+            let start = trees::cast(trees::string("1970-01-01"), DataType::Date);
+            trees::call("date_add", vec![start, days.clone()])
+        }
+        ("dayname", [day]) => trees::call("date_format", vec![day.clone(), trees::string("EEE")]),
+        ("to_char" | "to_varchar", [_, _]) => {
+            Expr::Function(named(function.clone(), "date_format"))
+        }
+        ("current_timezone", []) => trees::string("UTC"),
+        ("to_timestamp_ltz", _) => Expr::Function(named(function.clone(), "to_timestamp")),
+        ("to_timestamp_ntz", _) => {
+            let read = Expr::Function(named(function.clone(), "to_timestamp"));
+            trees::cast(read, DataType::TimestampNtz(None))
+        }
         ("dateadd", [_, _]) => Expr::Function(named(function.clone(), "date_add")),
         ("datediff", [_, _]) => Expr::Function(named(function.clone(), "date_diff")),
         ("window", [time, length]) => window(time, length, function)?,

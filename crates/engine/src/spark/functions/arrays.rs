@@ -20,7 +20,19 @@ pub(super) fn kernels() -> Vec<Kernel> {
             "spark_element_at",
             |given| element_types(given, "`element_at(array, 1)` or `element_at(map, key)`"),
             item_type,
-            |arguments| element(arguments, Count::FromOne),
+            |arguments| element(arguments, Count::FromOne, Outside::Error),
+        ),
+        Kernel::new(
+            "try_element_at",
+            |given| element_types(given, "`try_element_at(array, 1)`"),
+            item_type,
+            |arguments| element(arguments, Count::FromOne, Outside::Null),
+        ),
+        Kernel::new(
+            "get",
+            |given| element_types(given, "`get(array, 0)`"),
+            item_type,
+            |arguments| element(arguments, Count::FromZero, Outside::Null),
         ),
         Kernel::new(
             "array_positions_from_zero",
@@ -51,7 +63,7 @@ pub(super) fn subscript() -> Kernel {
         "subscript",
         |given| element_types(given, "`array[0]`"),
         item_type,
-        |arguments| element(arguments, Count::FromZero),
+        |arguments| element(arguments, Count::FromZero, Outside::Error),
     )
 }
 
@@ -59,6 +71,13 @@ pub(super) fn subscript() -> Kernel {
 enum Count {
     FromZero,
     FromOne,
+}
+
+/// What an index stands for that the array does not have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outside {
+    Error,
+    Null,
 }
 
 fn element_types(given: &[DataType], usage: &str) -> Result<Vec<DataType>> {
@@ -87,17 +106,26 @@ fn item_type(given: &[DataType]) -> Result<DataType> {
     }
 }
 
-fn element(arguments: &ScalarFunctionArgs, count: Count) -> Result<ColumnarValue> {
+fn element(
+    arguments: &ScalarFunctionArgs,
+    count: Count,
+    outside: Outside,
+) -> Result<ColumnarValue> {
     let container = kernel::array(arguments, 0)?;
     let key = kernel::array(arguments, 1)?;
     let found = match container.data_type() {
         DataType::Map(..) => of_map(&container, &key)?,
-        _ => of_list(&container, &key, count)?,
+        _ => of_list(&container, &key, count, outside)?,
     };
     kernel::result(arguments, found)
 }
 
-fn of_list(container: &ArrayRef, index: &ArrayRef, count: Count) -> Result<ArrayRef> {
+fn of_list(
+    container: &ArrayRef,
+    index: &ArrayRef,
+    count: Count,
+    outside: Outside,
+) -> Result<ArrayRef> {
     let lists = container.as_list::<i32>();
     let index = index.as_primitive::<Int64Type>();
     let mut rows: Vec<Option<u64>> = Vec::with_capacity(lists.len());
@@ -118,6 +146,15 @@ fn of_list(container: &ArrayRef, index: &ArrayRef, count: Count) -> Result<Array
             Count::FromOne => asked - 1,
         };
         let inside = (0..length).contains(&at);
+        if !inside && outside == Outside::Error {
+            let instead = match count {
+                Count::FromZero => "get",
+                Count::FromOne => "try_element_at",
+            };
+            return exec_err!(
+                "the array has {length} elements, there is no element {asked}; use `{instead}` to get NULL instead"
+            );
+        }
         rows.push(inside.then(|| u64::try_from(start + at).unwrap_or(0)));
     }
     Ok(take(lists.values(), &UInt64Array::from(rows), None)?)

@@ -168,7 +168,10 @@ pub(super) fn count(
     if allowed.contains(&arguments.len()) {
         return Ok(());
     }
-    plan_err!("{} arguments are given; write {usage}", arguments.len())
+    match arguments.len() {
+        1 => plan_err!("1 argument is given; write {usage}"),
+        several => plan_err!("{several} arguments are given; write {usage}"),
+    }
 }
 
 /// Whether a type is text.

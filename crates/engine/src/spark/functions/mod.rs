@@ -6,10 +6,11 @@
 
 mod arithmetic;
 mod arrays;
+mod dates;
+mod decimals;
 mod json;
 mod kernel;
 mod numerals;
-mod parts;
 mod patterns;
 mod rounding;
 mod sequences;
@@ -36,9 +37,9 @@ static ALL: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
     let families: [Vec<Kernel>; 9] = [
         arithmetic::kernels(),
         arrays::kernels(),
+        dates::kernels(),
         json::kernels(),
         numerals::kernels(),
-        parts::kernels(),
         rounding::kernels(),
         sequences::kernels(),
         text::kernels(),
@@ -74,6 +75,23 @@ shared! {
     checked_minus = arithmetic::checked_minus();
     /// `*` of whole numbers.
     checked_multiply = arithmetic::checked_multiply();
+    /// `+` of decimals of many digits.
+    decimal_plus = decimals::plus();
+    /// `-` of decimals of many digits.
+    decimal_minus = decimals::minus();
+    /// `*` of decimals of many digits.
+    decimal_multiply = decimals::multiply();
+}
+
+pub(super) use decimals::may_overflow;
+
+/// `+`, `-` or `*` of decimals that [may overflow](may_overflow).
+pub(super) fn decimal(operator: Operator) -> Arc<ScalarUDF> {
+    match operator {
+        Operator::Minus => decimal_minus(),
+        Operator::Multiply => decimal_multiply(),
+        _ => decimal_plus(),
+    }
 }
 
 /// `+`, `-` or `*` of whole numbers of one type; an overflow is an error.
