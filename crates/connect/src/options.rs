@@ -421,7 +421,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!(
         ["maxRowBytes"],
         "a size such as 1mb, at most 1gb",
-        "Longer rows are malformed; 1 MiB, for JSON 16 MiB.",
+        "Longer rows are malformed; 1 MiB, for JSON and workbooks 16 MiB.",
         |o, v| {
             o.max_row_bytes = Some(byte_size(v)?);
             Some(())
@@ -538,7 +538,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!(
         ["sheet", "sheetName"],
         "a sheet's name, or its number from 1",
-        "Excel: which sheet to read; the first that is not empty.",
+        "Excel: which sheet to read; the first that is not hidden.",
         |o, v| {
             o.sheet = Some(v.to_owned());
             Some(())

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// Most levels of types inside types: JSON may have 128, and a record takes three of them.
 const DEPTH_MAX: usize = 40;
 /// Most types that a schema may unfold to, each use of a named one counted.
-const TYPES_MAX: u64 = 100_000;
+const TYPES_MAX: u64 = 20_000;
 
 /// What stands in the bytes of a value.
 #[derive(Debug, Clone, PartialEq)]

@@ -103,6 +103,22 @@ fn clock(days: f64) -> String {
     }
 }
 
+/// A duration in ISO 8601 (`PT10H30M01.5S`) as hours, minutes and seconds (`10:30:01.500`).
+pub(super) fn duration_text(text: &str) -> Option<String> {
+    let (sign, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1.0, rest.strip_prefix("PT")?),
+        None => (1.0, text.strip_prefix("PT")?),
+    };
+    let mut seconds = 0.0;
+    for (unit, length) in [('H', 3_600.0), ('M', 60.0), ('S', 1.0)] {
+        if let Some((number, behind)) = rest.split_once(unit) {
+            seconds += number.parse::<f64>().ok()? * length;
+            rest = behind;
+        }
+    }
+    rest.is_empty().then(|| clock(sign * seconds / 86_400.0))
+}
+
 /// The name of a cell, `B7`, from its row and column, both from 0.
 pub(super) fn place(row: u32, column: u32) -> String {
     let mut letters = Vec::new();
@@ -169,6 +185,21 @@ mod tests {
         );
         let mac = ExcelDateTime::new(44_481.0, ExcelDateTimeType::DateTime, true);
         assert_eq!(moment_text(&mac), "2025-10-13");
+    }
+
+    #[test]
+    fn durations_are_written_as_clocks() {
+        for (text, clock) in [
+            ("PT10H30M00S", Some("10:30:00")),
+            ("PT26H00M01.5S", Some("26:00:01.500")),
+            ("-PT12H", Some("-12:00:00")),
+            ("PT5M", Some("00:05:00")),
+            ("P1D", None),
+            ("PTxS", None),
+            ("PT1S2", None),
+        ] {
+            assert_eq!(duration_text(text).as_deref(), clock, "{text}");
+        }
     }
 
     #[test]

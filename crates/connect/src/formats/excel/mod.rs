@@ -8,8 +8,12 @@
 //!
 //! The line of a row is its number in the sheet.
 
+mod archive;
+mod biff;
 mod cell;
+mod compound;
 mod merged;
+mod ods;
 mod table;
 mod workbook;
 
@@ -36,10 +40,14 @@ use crate::reading::{Pieces, Reading, Slice};
 use crate::source::Source;
 
 const NAME: &str = "Excel";
-/// Rows that are looked at to find the table in a sheet and its types.
+/// Rows that are looked at to find the table in a sheet and its types, and the most bytes of them.
 const SAMPLE_ROWS: usize = 1_000;
-/// Rows of a piece.
+const SAMPLE_BYTES: usize = 32 << 20;
+/// Rows and cells of a piece, at most.
 const PIECE_ROWS: usize = 8_192;
+const PIECE_CELLS: usize = 1 << 20;
+/// Longest row that is taken, unless `maxRowBytes` says otherwise.
+const ROW_BYTES: usize = 16 << 20;
 /// Pieces that may wait to be fetched.
 const WAITING: usize = 2;
 
@@ -81,18 +89,23 @@ fn discover(source: &Source, options: &ReadOptions) -> Result<Found> {
 
 /// The first rows of the sheet, with what is to be said about the choice of it.
 fn sample(name: &str, bytes: Bytes, options: &ReadOptions) -> Result<(Vec<SheetRow>, Vec<String>)> {
-    let mut workbook = Workbook::open(name, bytes)?;
+    let mut workbook = Workbook::open(name, bytes, row_bytes_max(options))?;
     let (sheet, notes) = workbook.choose(options.sheet.as_deref())?;
-    let mut rows = Vec::new();
+    let (mut rows, mut seen) = (Vec::new(), 0);
     workbook.rows(&sheet, &mut |row| {
+        seen += row.bytes;
         rows.push(row);
-        if rows.len() < SAMPLE_ROWS {
+        if rows.len() < SAMPLE_ROWS && seen < SAMPLE_BYTES {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
         }
     })?;
     Ok((rows, notes))
+}
+
+fn row_bytes_max(options: &ReadOptions) -> usize {
+    options.max_row_bytes.unwrap_or(ROW_BYTES)
 }
 
 fn pieces(reading: &Reading, source: Source, _slice: Slice) -> Result<Pieces> {
@@ -105,14 +118,12 @@ fn pieces(reading: &Reading, source: Source, _slice: Slice) -> Result<Pieces> {
     })?;
     let table = Table::find(&rows, reading.options());
     let plan = Plan::new(reading, &file, table.names.clone())?;
-    let sheet = reading.options().sheet.clone();
+    let options = reading.options().clone();
     let (sender, receiver) = bounded(WAITING);
-    let batches = Batches::new(plan, table, file, sender.clone());
+    let batches = Batches::new(plan, table, file, options.block_size(), sender.clone());
     let reader = std::thread::Builder::new().name("tidegate-sheet".to_owned());
     let work = move || {
-        let outcome = guarded(&name, NAME, || {
-            read_sheet(&name, bytes, sheet.as_deref(), batches)
-        });
+        let outcome = guarded(&name, NAME, || read_sheet(&name, bytes, &options, batches));
         if let Err(error) = outcome {
             // Nobody listens any more: then nobody wants to know.
             let _ = sender.send(Err(error));
@@ -125,9 +136,9 @@ fn pieces(reading: &Reading, source: Source, _slice: Slice) -> Result<Pieces> {
 }
 
 /// Reads the sheet and sends its pieces, until nobody wants them.
-fn read_sheet(name: &str, bytes: Bytes, sheet: Option<&str>, mut batches: Batches) -> Result<()> {
-    let mut workbook = Workbook::open(name, bytes)?;
-    let (sheet, _) = workbook.choose(sheet)?;
+fn read_sheet(name: &str, bytes: Bytes, options: &ReadOptions, mut batches: Batches) -> Result<()> {
+    let mut workbook = Workbook::open(name, bytes, row_bytes_max(options))?;
+    let (sheet, _) = workbook.choose(options.sheet.as_deref())?;
     let mut failed = None;
     workbook.rows(&sheet, &mut |row| match batches.push(&row) {
         Ok(true) => ControlFlow::Continue(()),
@@ -156,6 +167,9 @@ struct Batches {
     base: u32,
     next: u32,
     bytes: u64,
+    /// When a piece is large enough.
+    rows_max: usize,
+    bytes_max: u64,
 }
 
 impl Batches {
@@ -163,6 +177,7 @@ impl Batches {
         plan: Plan,
         table: Table,
         file: Arc<FileEntry>,
+        block_size: usize,
         sender: Sender<Result<Box<dyn Piece>>>,
     ) -> Self {
         let kept = plan
@@ -170,8 +185,14 @@ impl Batches {
             .iter()
             .enumerate()
             .filter(|(_, slot)| **slot != Slot::Drop);
-        let columns = kept.map(|(at, _)| (at, StringViewBuilder::new())).collect();
+        let kept: Vec<usize> = kept.map(|(at, _)| at).collect();
+        let rows_max = (PIECE_CELLS / kept.len().max(1)).clamp(1, PIECE_ROWS);
+        // A builder without a capacity makes room for a thousand, in each of 16,384 columns.
+        let builder = || StringViewBuilder::with_capacity(rows_max.min(64));
+        let columns = kept.into_iter().map(|at| (at, builder())).collect();
         Self {
+            rows_max,
+            bytes_max: block_size as u64,
             plan,
             table,
             file,
@@ -193,9 +214,11 @@ impl Batches {
         self.next = row.number + 1;
         if let Some((kind, message)) = self.fault(row) {
             let line = u64::from(row.number - self.base);
+            let raw = row.written();
+            self.bytes += raw.len() as u64;
             self.malformed.push(Malformed {
                 line,
-                raw: row.written().into(),
+                raw: raw.into(),
                 kind,
                 message,
             });
@@ -207,14 +230,18 @@ impl Batches {
                 column.append_option(value);
             }
         }
-        if self.line.len() + self.malformed.len() >= PIECE_ROWS {
+        if self.line.len() + self.malformed.len() >= self.rows_max || self.bytes >= self.bytes_max {
             return self.flush();
         }
         Ok(true)
     }
 
-    /// What is wrong with a row: an error in a cell that is wanted, or a cell beside the table.
+    /// What is wrong with a row: too long, an error in a cell that is wanted, or a cell beside the table.
     fn fault(&self, row: &SheetRow) -> Option<(MalformedKind, String)> {
+        if row.too_long {
+            let message = "the row is longer than maxRowBytes".to_owned();
+            return Some((MalformedKind::TooLong, message));
+        }
         let (first, width) = (self.table.first_column, self.table.names.len());
         for (column, error) in &row.errors {
             let wanted = column
@@ -292,10 +319,22 @@ impl Piece for SheetPiece {
     }
 }
 
+/// The error of a workbook that nobody may read.
+fn locked(name: &str) -> ConnectError {
+    ConnectError::Damaged {
+        path: name.to_owned(),
+        format: NAME,
+        message: "it is protected by a password".to_owned(),
+        help: "Save it without one".to_owned(),
+    }
+}
+
 /// The error of a workbook that cannot be read.
 fn broken(name: &str, message: impl Into<String>) -> ConnectError {
     damaged(name, NAME, message)
 }
 
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod tests;

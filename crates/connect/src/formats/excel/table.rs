@@ -1,7 +1,8 @@
 //! Where in a sheet the table is: its header, its first row, its columns.
 //!
-//! Titles and remarks above a table fill few cells; the header is the first row that is nearly as wide
-//! as the table and holds only texts, no two of them alike. Without such a row there is no header.
+//! Titles and remarks above a table fill few cells, and merged ones count as one. The header is the first
+//! row that is nearly as wide as the table and holds only texts, no two of them alike; a wider one of the
+//! kind is a better one, as long as no row of data lies between. Without such a row there is no header.
 
 use std::collections::HashSet;
 
@@ -44,10 +45,16 @@ impl Table {
                 notes,
             };
         }
+        let found = find_header(&rows);
         let (begin, header) = match options.header {
-            Some(0) => (0, 0),
-            Some(count) => (0, count.min(rows.len())),
-            None => find_header(&rows),
+            None => found,
+            // Whoever says where the table begins is believed.
+            Some(count) if options.skip_rows.is_some() => (0, count.min(rows.len())),
+            // The row that was found is the last of the header's.
+            Some(count) => {
+                let begin = found.0.saturating_sub(count.saturating_sub(1));
+                (begin, count.min(rows.len() - begin))
+            }
         };
         let first_data = begin + header;
         let body = &rows[begin..];
@@ -93,31 +100,46 @@ impl Table {
 
 /// Where the table begins, and how many header rows it has (0 or 1).
 fn find_header(rows: &[&SheetRow]) -> (usize, usize) {
-    let width = rows
-        .iter()
-        .take(LOOKED_AT * 4)
-        .map(|row| row.cells.len())
-        .max()
-        .unwrap_or(0);
-    let wide = |row: &&SheetRow| row.cells.len() * 10 >= width * 6;
-    let Some(begin) = rows.iter().take(LOOKED_AT).position(wide) else {
+    let looked_at = rows.iter().take(LOOKED_AT * 4);
+    let width = looked_at.map(|row| own_cells(row)).max().unwrap_or(0);
+    let wide = |row: &SheetRow| own_cells(row) * 10 >= width * 6;
+    let is_data = |row: &SheetRow| wide(row) && !is_header(row);
+    let top = &rows[..rows.len().min(LOOKED_AT)];
+    let Some(first) = top.iter().position(|row| wide(row)) else {
         return (0, 0);
     };
-    (begin, usize::from(is_header(rows[begin])))
+    if !top.iter().any(|row| is_data(row)) {
+        // All is text: a wider row could as well be data.
+        return (first, 1);
+    }
+    let mut best: Option<usize> = None;
+    for (at, row) in top.iter().enumerate().skip(first) {
+        let header = best.map(|best| own_cells(top[best]));
+        if is_data(row) {
+            // A title with a date beside it is narrower than what follows.
+            if own_cells(row) >= header.unwrap_or(width) || (best.is_none() && at > first + 4) {
+                break;
+            }
+        } else if wide(row) && header.is_none_or(|header| own_cells(row) > header) {
+            best = Some(at);
+        }
+    }
+    best.map_or((first, 0), |best| (best, 1))
 }
 
-/// Only texts, at most one in ten of them repeated (merged headings repeat).
+/// How many cells a row has, merged ones counted once.
+fn own_cells(row: &SheetRow) -> usize {
+    row.cells.iter().filter(|cell| !cell.covered).count()
+}
+
+/// Only texts, at most one in ten of them repeated.
 fn is_header(row: &SheetRow) -> bool {
-    let names: HashSet<&str> = row.cells.iter().map(|cell| cell.text.trim()).collect();
-    let repeated = row.cells.len() - names.len();
-    let short = row
-        .cells
-        .iter()
-        .all(|cell| cell.text.chars().count() <= 200);
+    let own = || row.cells.iter().filter(|cell| !cell.covered);
+    let names: HashSet<&str> = own().map(|cell| cell.text.trim()).collect();
+    let repeated = own_cells(row) - names.len();
     row.errors.is_empty()
-        && short
-        && row.cells.iter().all(|cell| cell.is_text)
-        && repeated * 10 <= row.cells.len()
+        && own().all(|cell| cell.is_text && cell.text.chars().count() <= 200)
+        && repeated * 10 <= own_cells(row)
 }
 
 /// The name of a column from the header's rows, one below the other.

@@ -1,6 +1,6 @@
-//! A workbook of any of its kinds, as rows of cells in order. .xlsx and .xlsb are streamed, so that a
-//! cell in the last row and column of an empty sheet costs no room; .xls and .ods are small by nature
-//! and read whole.
+//! A workbook of any of its kinds, as rows of cells in order. .xlsx, .xlsb and .ods are streamed, so that
+//! a cell in the last row and column of an empty sheet costs no room; .xls is small by nature and read
+//! whole, if its cells are in proportion to it.
 
 use std::fmt::Display;
 use std::io::Cursor;
@@ -8,12 +8,13 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use calamine::{
-    Cell, DataRef, Dimensions, Ods, Reader, Sheet, SheetType, SheetVisible, Xls, Xlsb, Xlsx,
+    Cell, DataRef, Dimensions, Reader, Sheet, SheetType, SheetVisible, Xls, Xlsb, Xlsx,
 };
 
-use super::broken;
 use super::cell::Content;
 use super::merged::Merged;
+use super::ods::Spreadsheet;
+use super::{archive, biff, broken, compound, locked};
 use crate::error::{ConnectError, Result};
 
 type Input = Cursor<Bytes>;
@@ -32,6 +33,8 @@ pub(super) struct SheetCell {
     pub text: String,
     /// Whether it holds a text, and not a number, a date or a truth.
     pub is_text: bool,
+    /// Whether it only repeats the cell to its left, with which it is merged.
+    pub covered: bool,
 }
 
 /// One row that holds something.
@@ -43,16 +46,25 @@ pub(super) struct SheetRow {
     pub cells: Vec<SheetCell>,
     /// Its errors, by column.
     pub errors: Vec<(u32, String)>,
+    /// What its cells take.
+    pub bytes: usize,
+    /// Whether that is too much: then some cells are left out.
+    pub too_long: bool,
 }
+
+/// What a cell takes besides its text.
+const CELL_BYTES: usize = 8;
 
 impl SheetRow {
     /// The text in a column.
     pub(super) fn get(&self, column: u32) -> Option<&str> {
-        let at = self
-            .cells
-            .binary_search_by_key(&column, |cell| cell.column)
-            .ok()?;
-        Some(&self.cells[at].text)
+        Some(&self.cell(column)?.text)
+    }
+
+    /// The cell in a column.
+    pub(super) fn cell(&self, column: u32) -> Option<&SheetCell> {
+        let at = self.cells.binary_search_by_key(&column, |cell| cell.column);
+        Some(&self.cells[at.ok()?])
     }
 
     /// The row as one line, a tab between its cells.
@@ -83,35 +95,54 @@ pub(super) fn recognises(head: &[u8]) -> bool {
 pub(super) struct Workbook {
     name: String,
     kind: Kind,
+    row_bytes_max: usize,
 }
 
 enum Kind {
     Xlsx(Box<Xlsx<Input>>),
     Xlsb(Box<Xlsb<Input>>),
     Xls(Box<Xls<Input>>),
-    Ods(Box<Ods<Input>>),
+    Ods(Spreadsheet),
 }
 
 impl Workbook {
-    /// Opens a workbook by what its bytes say it is.
-    pub(super) fn open(name: &str, bytes: Bytes) -> Result<Self> {
-        let has = |part: &[u8]| memchr::memmem::find(&bytes, part).is_some();
-        let input = || Cursor::new(bytes.clone());
+    /// Opens a workbook by what its bytes say it is. Rows of more than `row_bytes_max` bytes are cut.
+    pub(super) fn open(name: &str, bytes: Bytes, row_bytes_max: usize) -> Result<Self> {
         let kind = if bytes.is_empty() {
             return Err(broken(name, "the file is empty"));
         } else if bytes.starts_with(COMPOUND) {
-            if has(&utf16("EncryptedPackage")) {
-                return Err(locked(name));
-            }
-            Xls::new(input())
-                .map(|book| Kind::Xls(Box::new(book)))
-                .map_err(|error| unreadable(name, &error))
-        } else if !bytes.starts_with(ZIP) {
+            Self::open_compound(name, &bytes)?
+        } else if bytes.starts_with(ZIP) {
+            Self::open_archive(name, bytes)?
+        } else {
             return Err(broken(
                 name,
                 "it is no workbook: neither a zip archive (.xlsx, .xlsb, .ods) nor a compound file (.xls)",
             ));
-        } else if !has(b"PK\x05\x06") {
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            kind,
+            row_bytes_max,
+        })
+    }
+
+    fn open_compound(name: &str, bytes: &[u8]) -> Result<Kind> {
+        if memchr::memmem::find(bytes, &utf16("EncryptedPackage")).is_some() {
+            return Err(locked(name));
+        }
+        let fail = |error: String| broken(name, error);
+        let mut stream = compound::cells(bytes).map_err(fail)?;
+        biff::check(&mut stream).map_err(fail)?;
+        let clean = compound::wrap(stream).map_err(fail)?;
+        Xls::new(Cursor::new(clean.into()))
+            .map(|book| Kind::Xls(Box::new(book)))
+            .map_err(|error| unreadable(name, &error))
+    }
+
+    fn open_archive(name: &str, bytes: Bytes) -> Result<Kind> {
+        let has = |part: &[u8]| memchr::memmem::find(&bytes, part).is_some();
+        if !has(b"PK\x05\x06") {
             return Err(broken(
                 name,
                 format!(
@@ -119,23 +150,19 @@ impl Workbook {
                     bytes.len()
                 ),
             ));
-        } else if has(ODS) {
-            Ods::new(input())
-                .map(|book| Kind::Ods(Box::new(book)))
-                .map_err(|error| unreadable(name, &error))
+        }
+        archive::check(&bytes).map_err(|error| broken(name, error))?;
+        if has(ODS) {
+            Spreadsheet::open(name, bytes).map(Kind::Ods)
         } else if has(b"xl/workbook.bin") {
-            Xlsb::new(input())
+            Xlsb::new(Cursor::new(bytes))
                 .map(|book| Kind::Xlsb(Box::new(book)))
                 .map_err(|error| unreadable(name, &error))
         } else {
-            Xlsx::new(input())
+            Xlsx::new(Cursor::new(bytes))
                 .map(|book| Kind::Xlsx(Box::new(book)))
                 .map_err(|error| unreadable(name, &error))
-        }?;
-        Ok(Self {
-            name: name.to_owned(),
-            kind,
-        })
+        }
     }
 
     fn sheets(&self) -> Vec<Sheet> {
@@ -143,7 +170,7 @@ impl Workbook {
             Kind::Xlsx(book) => book.sheets_metadata().to_vec(),
             Kind::Xlsb(book) => book.sheets_metadata().to_vec(),
             Kind::Xls(book) => book.sheets_metadata().to_vec(),
-            Kind::Ods(book) => book.sheets_metadata().to_vec(),
+            Kind::Ods(book) => book.sheets.clone(),
         }
     }
 
@@ -221,6 +248,7 @@ impl Workbook {
             name: &name,
             merged,
             row: SheetRow::default(),
+            row_bytes_max: self.row_bytes_max,
             take,
         };
         let fail = |error: &dyn Display| broken(&name, format!("sheet {sheet:?}: {error}"));
@@ -241,10 +269,7 @@ impl Workbook {
                 let range = book.worksheet_range(sheet).map_err(|error| fail(&error))?;
                 rows.range(&range)
             }
-            Kind::Ods(book) => {
-                let range = book.worksheet_range(sheet).map_err(|error| fail(&error))?;
-                rows.range(&range)
-            }
+            Kind::Ods(book) => book.rows(&name, sheet, &mut rows),
         }
     }
 
@@ -263,10 +288,11 @@ impl Workbook {
 }
 
 /// Cells on their way into rows.
-struct Rows<'a> {
+pub(super) struct Rows<'a> {
     name: &'a str,
-    merged: Merged,
+    pub(super) merged: Merged,
     row: SheetRow,
+    pub(super) row_bytes_max: usize,
     take: &'a mut dyn FnMut(SheetRow) -> ControlFlow<()>,
 }
 
@@ -283,7 +309,7 @@ impl Rows<'_> {
                 return Ok(());
             }
         }
-        let _ = self.finish();
+        self.end();
         Ok(())
     }
 
@@ -295,12 +321,16 @@ impl Rows<'_> {
                 return Ok(());
             }
         }
-        let _ = self.finish();
+        self.end();
         Ok(())
     }
 
     /// Takes a cell; the row before it is complete when another begins.
-    fn cell(&mut self, (row, column): (u32, u32), content: Content<'_>) -> Result<ControlFlow<()>> {
+    pub(super) fn cell(
+        &mut self,
+        (row, column): (u32, u32),
+        content: Content<'_>,
+    ) -> Result<ControlFlow<()>> {
         if row < self.row.number {
             return Err(broken(
                 self.name,
@@ -313,43 +343,51 @@ impl Rows<'_> {
             }
             self.row.number = row;
         }
-        match content {
-            Content::Empty => {}
-            Content::Text(text) => self.row.cells.push(SheetCell {
-                column,
-                text: text.into_owned(),
-                is_text: true,
-            }),
-            Content::Value(text) => self.row.cells.push(SheetCell {
-                column,
-                text,
-                is_text: false,
-            }),
-            Content::Error(error) => self.row.errors.push((column, error)),
+        let length = match &content {
+            Content::Empty => return Ok(ControlFlow::Continue(())),
+            Content::Text(text) => text.len(),
+            Content::Value(text) | Content::Error(text) => text.len(),
+        };
+        self.row.bytes = self.row.bytes.saturating_add(length + CELL_BYTES);
+        if self.row.bytes > self.row_bytes_max {
+            self.row.too_long = true;
+            return Ok(ControlFlow::Continue(()));
         }
+        let is_text = matches!(content, Content::Text(_));
+        let text = match content {
+            Content::Error(error) => {
+                self.row.errors.push((column, error));
+                return Ok(ControlFlow::Continue(()));
+            }
+            Content::Text(text) => text.into_owned(),
+            Content::Value(text) => text,
+            Content::Empty => String::new(),
+        };
+        self.row.cells.push(SheetCell {
+            column,
+            text,
+            is_text,
+            covered: false,
+        });
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// The last row is complete.
+    pub(super) fn end(&mut self) {
+        let _ = self.finish();
     }
 
     /// Gives the current row away, if it holds anything.
     fn finish(&mut self) -> ControlFlow<()> {
         let mut row = std::mem::take(&mut self.row);
         self.row.number = row.number;
-        if row.cells.is_empty() && row.errors.is_empty() {
+        if row.cells.is_empty() && row.errors.is_empty() && !row.too_long {
             return ControlFlow::Continue(());
         }
         row.cells.sort_by_key(|cell| cell.column);
         row.cells.dedup_by_key(|cell| cell.column);
-        self.merged.fill(&mut row);
+        self.merged.fill(&mut row, self.row_bytes_max);
         (self.take)(row)
-    }
-}
-
-fn locked(name: &str) -> ConnectError {
-    ConnectError::Damaged {
-        path: name.to_owned(),
-        format: "Excel",
-        message: "it is protected by a password".to_owned(),
-        help: "Save it without one".to_owned(),
     }
 }
 
