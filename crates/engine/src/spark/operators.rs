@@ -5,19 +5,24 @@
 //! a date moves by days. Subscripts count from 0. Numbers themselves come as operations, too
 //! ([`TYPED_NUMBER`]).
 
+use std::sync::Arc;
+
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::{BinaryExpr, Cast, ScalarFunction};
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr,
 };
-use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, Operator, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, Operator, ScalarUDF, lit};
 use sqlparser::ast::BinaryOperator;
 
 use super::functions;
 
 /// The operator that stands for a number: its text on the left, nothing on the right.
 pub(crate) const TYPED_NUMBER: &str = "typed number";
+
+/// What stands before the sign of an operator that gives NULL where it fails.
+pub(crate) const TRYING: &str = "try ";
 
 /// Spark's operators.
 #[derive(Debug)]
@@ -48,18 +53,34 @@ impl ExprPlanner for SparkOperators {
             let (left, right) = (left.expression, right.expression);
             return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
         }
-        let operator = match op {
-            BinaryOperator::Plus => Operator::Plus,
-            BinaryOperator::Minus => Operator::Minus,
-            BinaryOperator::Multiply => Operator::Multiply,
-            BinaryOperator::Divide => Operator::Divide,
-            BinaryOperator::Modulo => Operator::Modulo,
+        let sign = op.to_string();
+        let (trying, sign) = match sign.strip_prefix(TRYING) {
+            Some(sign) => (true, sign),
+            None => (false, sign.as_str()),
+        };
+        let operator = match sign {
+            "+" => Operator::Plus,
+            "-" => Operator::Minus,
+            "*" => Operator::Multiply,
+            "/" => Operator::Divide,
+            "%" => Operator::Modulo,
             _ => return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right })),
         };
         let left = Operand::new(left, left_type);
         let right = Operand::new(right, right_type);
         Ok(match arithmetic(operator, left, right) {
+            Ok(Expr::ScalarFunction(call)) if trying => {
+                let function = ScalarUDF::new_from_impl(functions::Trying::new(call.func));
+                let call = ScalarFunction::new_udf(Arc::new(function), call.args);
+                PlannerResult::Planned(Expr::ScalarFunction(call))
+            }
             Ok(planned) => PlannerResult::Planned(planned),
+            // Nothing that can fail.
+            Err((left, right)) if trying => {
+                let (left, right) = (Box::new(left.expression), Box::new(right.expression));
+                let plain = BinaryExpr::new(left, operator, right);
+                PlannerResult::Planned(Expr::BinaryExpr(plain))
+            }
             Err((left, right)) => PlannerResult::Original(RawBinaryExpr {
                 op,
                 left: left.expression,

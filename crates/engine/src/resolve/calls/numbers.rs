@@ -5,6 +5,7 @@ use sqlparser::ast::{BinaryOperator, Expr, Function, Value};
 use super::{choice, named};
 use crate::resolve::mistake::Mistake;
 use crate::resolve::{literals, trees};
+use crate::spark;
 
 /// Rewrites a call on numbers; `None` if it is none of these.
 ///
@@ -32,13 +33,10 @@ pub(super) fn rewrite(
         ("e", []) => trees::call("exp", vec![literals::whole(1)]),
         ("zeroifnull", [one]) => trees::call("coalesce", vec![one.clone(), zero()]),
         ("nullifzero", [one]) => trees::call("nullif", vec![one.clone(), zero()]),
-        ("try_divide", [left, right]) => {
-            let guarded = trees::call("nullif", vec![right.clone(), zero()]);
-            trees::binary(trees::nested(left.clone()), BinaryOperator::Divide, guarded)
-        }
-        ("try_add", [left, right]) => operation(left, BinaryOperator::Plus, right),
-        ("try_subtract", [left, right]) => operation(left, BinaryOperator::Minus, right),
-        ("try_multiply", [left, right]) => operation(left, BinaryOperator::Multiply, right),
+        ("try_divide", [left, right]) => operation(left, trying("/"), right),
+        ("try_add", [left, right]) => operation(left, trying("+"), right),
+        ("try_subtract", [left, right]) => operation(left, trying("-"), right),
+        ("try_multiply", [left, right]) => operation(left, trying("*"), right),
         ("mod", [left, right]) => operation(left, BinaryOperator::Modulo, right),
         ("bool_to_int", [one]) => choice(one.clone(), literals::whole(1), Some(zero())),
         _ => return Ok(None),
@@ -50,6 +48,11 @@ fn positive(number: &Expr) -> Expr {
     let zero = || literals::whole(0);
     let bounded = trees::call("greatest", vec![number.clone(), zero()]);
     trees::call("nullif", vec![bounded, zero()])
+}
+
+/// The operator that gives NULL where it fails.
+fn trying(sign: &str) -> BinaryOperator {
+    BinaryOperator::Custom(format!("{}{sign}", spark::TRYING))
 }
 
 fn operation(left: &Expr, operator: BinaryOperator, right: &Expr) -> Expr {

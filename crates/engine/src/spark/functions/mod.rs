@@ -16,6 +16,7 @@ mod rounding;
 mod sequences;
 mod text;
 mod times;
+mod trying;
 
 use std::sync::{Arc, LazyLock};
 
@@ -84,6 +85,7 @@ shared! {
 }
 
 pub(super) use decimals::may_overflow;
+pub(super) use trying::Trying;
 
 /// `+`, `-` or `*` of decimals that [may overflow](may_overflow).
 pub(super) fn decimal(operator: Operator) -> Arc<ScalarUDF> {
