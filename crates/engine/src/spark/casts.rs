@@ -1,13 +1,14 @@
 //! Spark's conversions between types, put where Arrow's differ.
 //!
-//! Arrow writes a timestamp as `2024-01-01T10:00:00Z`, Spark as `2024-01-01 10:00:00`; Spark ignores
+//! Arrow writes a timestamp as `2024-01-01T10:00:00Z` and a DOUBLE as `10000000.0`, Spark as
+//! `2024-01-01 10:00:00` and `1.0E7`; Spark reads `2024-1-5 9:05` as a time, Arrow does not; it ignores
 //! blanks around a number in text, Arrow does not; a number cast to a TIMESTAMP counts seconds in
 //! Spark, microseconds in Arrow. The rule runs after the coercion of types, so that
 //! the conversions that coercion made are seen too.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, internal_err};
@@ -55,17 +56,20 @@ impl AnalyzerRule for SparkCasts {
 /// Puts Spark's conversions into one expression over the columns of `schema`.
 pub(crate) fn rewrite_expression(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expression.transform_up(|expression| {
-        let (inner, field, cast): (_, _, fn(Expr, FieldRef) -> Expr) = match expression {
-            Expr::Cast(Cast { expr, field }) => (*expr, field, plain_cast),
-            Expr::TryCast(TryCast { expr, field }) => (*expr, field, try_cast),
+        let (inner, field, quiet) = match expression {
+            Expr::Cast(Cast { expr, field }) => (*expr, field, false),
+            Expr::TryCast(TryCast { expr, field }) => (*expr, field, true),
             other => return Ok(Transformed::no(other)),
         };
         let from = inner.get_type(schema)?;
+        let cast = if quiet { try_cast } else { plain_cast };
         let Some(conversion) = conversion(&from, field.data_type()) else {
             return Ok(Transformed::no(cast(inner, field)));
         };
         Ok(Transformed::yes(match conversion {
-            Conversion::Text => text(inner, field.data_type().clone()),
+            Conversion::Text(function) => written(function, inner, field.data_type().clone())?,
+            Conversion::Read(function) if quiet => call(&format!("try_{function}"), inner)?,
+            Conversion::Read(function) => call(function, inner)?,
             Conversion::Trimmed => cast(trimmed(inner), field),
             Conversion::FromSeconds => moment(inner, &from, field, cast)?,
             Conversion::ToSeconds => cast(call("unix_timestamp", inner)?, field),
@@ -88,8 +92,10 @@ fn try_cast(expression: Expr, field: FieldRef) -> Expr {
 }
 
 enum Conversion {
-    /// To text, as Spark writes it.
-    Text,
+    /// To text as Spark writes it, by this function.
+    Text(&'static str),
+    /// From text as Spark reads it, by this function.
+    Read(&'static str),
     /// From text without the blanks around.
     Trimmed,
     /// From a number of seconds since 1970.
@@ -106,14 +112,18 @@ fn conversion(from: &DataType, to: &DataType) -> Option<Conversion> {
         )
     };
     match (from, to) {
-        (DataType::Timestamp(..), to) if is_text(to) => Some(Conversion::Text),
+        (DataType::Timestamp(..), to) if is_text(to) => Some(Conversion::Text("timestamp_text")),
+        (DataType::Float32 | DataType::Float64, to) if is_text(to) => {
+            Some(Conversion::Text("double_text"))
+        }
+        (from, DataType::Date32) if is_text(from) => Some(Conversion::Read("to_date")),
+        (from, DataType::Timestamp(TimeUnit::Microsecond, Some(_))) if is_text(from) => {
+            Some(Conversion::Read("to_timestamp"))
+        }
         (from, to)
             if is_text(from)
                 && (to.is_numeric()
-                    || matches!(
-                        to,
-                        DataType::Boolean | DataType::Date32 | DataType::Timestamp(..)
-                    )) =>
+                    || matches!(to, DataType::Boolean | DataType::Timestamp(..))) =>
         {
             Some(Conversion::Trimmed)
         }
@@ -155,15 +165,12 @@ fn moment(
     Ok(plain_cast(moment, field))
 }
 
-fn text(expression: Expr, data_type: DataType) -> Expr {
-    let written = Expr::ScalarFunction(ScalarFunction::new_udf(
-        functions::timestamp_text(),
-        vec![expression],
-    ));
+fn written(function: &str, expression: Expr, data_type: DataType) -> Result<Expr> {
+    let written = call(function, expression)?;
     if data_type == DataType::Utf8View {
-        return written;
+        return Ok(written);
     }
-    Expr::Cast(Cast::new(Box::new(written), data_type))
+    Ok(Expr::Cast(Cast::new(Box::new(written), data_type)))
 }
 
 /// A literal is trimmed at once; a column by the function, which copies nothing that needs no

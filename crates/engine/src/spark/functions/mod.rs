@@ -10,6 +10,7 @@ mod dates;
 mod decimals;
 mod json;
 mod kernel;
+mod moments;
 mod numerals;
 mod patterns;
 mod rounding;
@@ -17,6 +18,7 @@ mod sequences;
 mod text;
 mod times;
 mod trying;
+mod writing;
 
 use std::sync::{Arc, LazyLock};
 
@@ -35,7 +37,7 @@ pub(super) fn named(name: &str) -> Option<Arc<ScalarUDF>> {
 }
 
 static ALL: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let families: [Vec<Kernel>; 9] = [
+    let families: [Vec<Kernel>; 10] = [
         arithmetic::kernels(),
         arrays::kernels(),
         dates::kernels(),
@@ -45,6 +47,7 @@ static ALL: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         sequences::kernels(),
         text::kernels(),
         times::kernels(),
+        writing::kernels(),
     ];
     families
         .into_iter()
@@ -68,8 +71,6 @@ shared! {
     subscript = arrays::subscript();
     /// `/`.
     divide = arithmetic::divide();
-    /// A timestamp as text.
-    timestamp_text = times::timestamp_text();
     /// `+` of whole numbers.
     checked_plus = arithmetic::checked_plus();
     /// `-` of whole numbers.

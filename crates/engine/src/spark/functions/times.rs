@@ -12,6 +12,7 @@ use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
 
 use super::kernel::{self, Kernel};
+use super::moments;
 use super::patterns::{Pattern, moment};
 use crate::spark::types::timestamp;
 
@@ -149,31 +150,6 @@ pub(super) fn kernels() -> Vec<Kernel> {
     ]
 }
 
-/// A timestamp as Spark writes it: no more digits of the fraction than it has.
-pub(super) fn timestamp_text() -> Kernel {
-    Kernel::new(
-        "timestamp_text",
-        |given| {
-            kernel::count(given, 1..=1, "one timestamp")?;
-            Ok(vec![time_type(&given[0])])
-        },
-        |_| Ok(DataType::Utf8View),
-        |arguments| {
-            let pattern =
-                Pattern::new("yyyy-MM-dd HH:mm:ss").map_err(|e| exec_datafusion_err!("{e}"))?;
-            written(arguments, 0, |moment, out| {
-                pattern.write(&moment, true, out);
-                let nanoseconds = chrono::Timelike::nanosecond(&moment);
-                if nanoseconds != 0 {
-                    let digits = format!("{nanoseconds:09}");
-                    out.push('.');
-                    out.push_str(digits.trim_end_matches('0'));
-                }
-            })
-        },
-    )
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Failing {
     Loudly,
@@ -228,13 +204,7 @@ fn read(arguments: &ScalarFunctionArgs, failing: Failing) -> Result<TimestampMic
         return times(arguments, 0);
     }
     if arguments.args.len() < 2 {
-        let text: ArrayRef = Arc::new(kernel::text(arguments, 0)?);
-        let options = arrow::compute::CastOptions {
-            safe: failing == Failing::Quietly,
-            ..Default::default()
-        };
-        let read = arrow::compute::cast_with_options(&text, &timestamp(), &options)?;
-        return Ok(read.as_primitive::<TimestampMicrosecondType>().clone());
+        return moments::read(kernel::text(arguments, 0)?, failing == Failing::Quietly);
     }
     let Some(pattern) = kernel::constant_text(arguments, 1) else {
         return exec_err!("the pattern must be a constant text");
@@ -291,7 +261,7 @@ fn from_count(arguments: &ScalarFunctionArgs, unit: i64) -> Result<ColumnarValue
 }
 
 /// Writes every time of an argument.
-fn written(
+pub(super) fn written(
     arguments: &ScalarFunctionArgs,
     at: usize,
     mut write: impl FnMut(NaiveDateTime, &mut String),
