@@ -382,3 +382,25 @@ fn memory_is_bounded() {
     assert!(error.contains("more memory"), "{error}");
     std::fs::remove_dir_all(&folder).ok();
 }
+
+#[test]
+fn sums_that_overflow_are_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let engine = common::engine();
+    let most = "9223372036854775807";
+    let nines = "99999999999999999999999999999999999999";
+    for (column, values) in [
+        ("n", format!("({most}, 1), (1, 1)")),
+        ("-n", format!("({most}, 1), (2, 1)")),
+        ("n", format!("({nines}, 1), (1, 1)")),
+    ] {
+        for group in ["", " GROUP BY g"] {
+            let sql = format!("SELECT sum({column}) AS s FROM VALUES {values} AS t(n, g){group}");
+            let error = common::run(&runtime, &engine, &sql).unwrap_err();
+            let told = error.contains("overflow") || error.contains("too large");
+            assert!(told, "{sql}: {error}");
+        }
+    }
+}

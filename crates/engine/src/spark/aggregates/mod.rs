@@ -3,6 +3,7 @@
 mod mode;
 mod quantiles;
 mod summary;
+mod sums;
 
 use std::sync::Arc;
 
@@ -13,5 +14,6 @@ pub(super) fn aggregates() -> Vec<Arc<AggregateUDF>> {
     vec![
         Arc::new(AggregateUDF::new_from_impl(mode::Mode::new())),
         Arc::new(AggregateUDF::new_from_impl(quantiles::Quantiles::new())),
+        Arc::new(AggregateUDF::new_from_impl(sums::CheckedSum::new())),
     ]
 }
