@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 
 use crate::coerce::CoercionOptions;
 
@@ -71,4 +71,16 @@ impl Contract {
             .collect();
         Arc::new(Schema::new(fields))
     }
+}
+
+/// The number of the field of this name: exactly, or else in another case. `likely` is where it would be if the order
+/// were the same, and is looked at first: a file may have a million columns.
+pub(crate) fn field_named(fields: &Fields, name: &str, likely: usize) -> Option<usize> {
+    let by = |same: &dyn Fn(&str) -> bool| fields.iter().position(|field| same(field.name()));
+    if fields.get(likely).is_some_and(|field| field.name() == name) {
+        return Some(likely);
+    }
+    by(&|other| other == name)
+        .or_else(|| by(&|other| other.eq_ignore_ascii_case(name)))
+        .or_else(|| by(&|other| other.to_lowercase() == name.to_lowercase()))
 }

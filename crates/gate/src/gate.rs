@@ -9,7 +9,7 @@ use tidegate_project::OnViolation;
 
 use crate::admit::admit;
 use crate::coerce::{coerce_column, type_name};
-use crate::contract::Contract;
+use crate::contract::{Contract, field_named};
 use crate::counts::{ReasonKey, ReasonKind};
 use crate::error::{GateError, Result};
 use crate::expectation::GateExpectation;
@@ -129,16 +129,7 @@ impl Gate {
         for place in &self.contract.key {
             let column = &self.contract.columns[*place];
             let schema = batch.schema();
-            let found = schema
-                .fields()
-                .iter()
-                .position(|field| *field.name() == column.name);
-            let found = found.or_else(|| {
-                schema
-                    .fields()
-                    .iter()
-                    .position(|field| field.name().eq_ignore_ascii_case(&column.name))
-            });
+            let found = field_named(schema.fields(), &column.name, *place);
             let found = found.ok_or_else(|| GateError::MissingKeyColumn(column.name.clone()))?;
             let array = batch.column(found);
             let coerced = coerce_column(array, &column.data_type, &self.contract.coercion)?;

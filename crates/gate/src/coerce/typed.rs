@@ -21,6 +21,7 @@ use super::problem::{NestedKind, NestedProblem, Problem};
 use super::scalar::Parsed;
 use super::text::ValueFailure;
 use super::zone::Zone;
+use crate::contract::field_named;
 use crate::error::Result;
 
 /// Converts a column that is not `Utf8View`.
@@ -296,16 +297,8 @@ fn structs(
 ) -> Result<Option<ArrayRef>> {
     let before = failures.len();
     let mut columns = Vec::with_capacity(fields.len());
-    for field in fields {
-        let names = array.column_names();
-        let found = names
-            .iter()
-            .position(|name| name == field.name())
-            .or_else(|| {
-                names
-                    .iter()
-                    .position(|name| name.eq_ignore_ascii_case(field.name()))
-            });
+    for (place, field) in fields.iter().enumerate() {
+        let found = field_named(array.fields(), field.name(), place);
         let source = match found {
             Some(at) => Arc::clone(array.column(at)),
             None => new_null_array(field.data_type(), array.len()),

@@ -3,6 +3,7 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 
+use crate::contract::field_named;
 use crate::profile::dictionary::Dictionary;
 use crate::profile::kind::{self, Reading, ValueKind};
 use crate::profile::{ProfileError, written};
@@ -104,8 +105,8 @@ impl Sample {
             });
         };
         let mut columns = Vec::with_capacity(first.num_columns());
-        for field in first.schema_ref().fields() {
-            columns.push(column(field.name(), field.data_type(), batches)?);
+        for (place, field) in first.schema_ref().fields().iter().enumerate() {
+            columns.push(column(place, field.name(), field.data_type(), batches)?);
         }
         Ok(Self {
             rows: batches.iter().map(|batch| batch.num_rows() as u64).sum(),
@@ -115,6 +116,7 @@ impl Sample {
 }
 
 fn column(
+    place: usize,
     name: &str,
     data_type: &DataType,
     batches: &[RecordBatch],
@@ -122,10 +124,11 @@ fn column(
     let mut dictionary = Dictionary::default();
     let mut rows = Vec::new();
     for batch in batches {
-        let Some(array) = batch.column_by_name(name) else {
+        let Some(found) = field_named(batch.schema_ref().fields(), name, place) else {
             rows.extend(std::iter::repeat_n(MISSING, batch.num_rows()));
             continue;
         };
+        let array = batch.column(found);
         let texts = written(array).map_err(|source| ProfileError::Unprintable {
             column: name.to_owned(),
             data_type: array.data_type().clone(),

@@ -12,6 +12,7 @@ use tidegate_project::OnViolation;
 use super::evaluate::evaluate;
 use super::{Broken, Judged, Outcomes, TypeFailure};
 use crate::coerce::coerce_column;
+use crate::contract::field_named;
 use crate::error::{GateError, Result};
 use crate::gate::Gate;
 use crate::incoming::Incoming;
@@ -92,16 +93,9 @@ fn check_lengths(incoming: &Incoming) -> Result<()> {
 
 /// For each column of the contract the incoming one of its name: exactly, or else in another case.
 fn sources(gate: &Gate, schema: &Schema) -> Vec<Option<usize>> {
-    let by =
-        |same: &dyn Fn(&str) -> bool| schema.fields().iter().position(|field| same(field.name()));
-    gate.contract()
-        .columns
-        .iter()
-        .map(|column| {
-            by(&|name| name == column.name)
-                .or_else(|| by(&|name| name.eq_ignore_ascii_case(&column.name)))
-                .or_else(|| by(&|name| name.to_lowercase() == column.name.to_lowercase()))
-        })
+    let columns = gate.contract().columns.iter().enumerate();
+    columns
+        .map(|(place, column)| field_named(schema.fields(), &column.name, place))
         .collect()
 }
 

@@ -279,3 +279,18 @@ fn values_that_would_lose_digits_are_quarantined() {
     );
     assert_eq!(counts(&scratch), (1, 3));
 }
+
+#[test]
+fn fifty_thousand_columns_are_columns_all_the_same() {
+    let line = |cell: &dyn Fn(usize) -> String| (0..50_000).map(cell).collect::<Vec<_>>().join(",");
+    let header = line(&|at| format!("c{at}"));
+    let values = line(&|at| at.to_string());
+    let scratch = Scratch::empty();
+    scratch.write("wide.csv", format!("{header}\n{values}\n{values}\n"));
+    let sum = "SELECT sum(c49999) AS n FROM read_files('wide.csv')";
+    assert_eq!(scratch.number(sum), 99_998);
+    scratch
+        .run(&["infer", "wide.csv"])
+        .expect(0)
+        .says(&["c49999"]);
+}
