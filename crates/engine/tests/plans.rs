@@ -404,3 +404,29 @@ fn sums_that_overflow_are_refused() {
         }
     }
 }
+
+/// Functions that are replaced before they run are replaced in row programs and predicates, too.
+#[test]
+fn replaced_functions_run_on_batches() {
+    let engine = common::engine();
+    let sql =
+        "SELECT concat(card, '!') AS c, date_add(ts, 1) AS d, year(ts) AS y, last_day(ts) AS l,
+                      date_trunc('HOUR', ts) AS h, round(amount, 1) AS r, CAST(id AS TIMESTAMP) AS t
+               FROM payments WHERE weekday(ts) = 1 AND id = 1";
+    let planned = common::plan(&engine, sql).unwrap();
+    let program = engine.row_program(&planned).unwrap().unwrap();
+    let batch = common::table("payments").unwrap();
+    let result = program.apply(&batch).unwrap();
+    assert_eq!(result.batch.schema(), *program.schema());
+    let expected =
+        "c1! | 2024-03-06 | 2024 | 2024-03-31 | 2024-03-05 10:00:00 | 10.5 | 1970-01-01 00:00:01";
+    assert_eq!(common::rows_of(&result.batch)[0].join(" | "), expected);
+    let mut files = SourceMap::default();
+    let sql = "date_trunc('DAY', ts) = '2024-03-05' AND add_months(ts, 1) > '2024-04-01' AND card || 1 = 'c11'";
+    let predicate = expression(&mut files, sql);
+    let compiled = engine
+        .predicate(&predicate, batch.schema(), &files)
+        .unwrap();
+    let truth = compiled.evaluate(&batch).unwrap();
+    assert_eq!(truth.true_count(), 2);
+}
