@@ -189,51 +189,6 @@ pub(super) fn prepare(function: &mut Function) {
     }
 }
 
-/// `(a, b) IN ((1, 2), (3, 4))` as comparisons of the parts, which scans understand.
-pub(super) fn spread_tuples(expression: &mut Expr) {
-    use sqlparser::ast::{BinaryOperator, UnaryOperator};
-    let Expr::InList {
-        expr,
-        list,
-        negated,
-    } = expression
-    else {
-        return;
-    };
-    let Expr::Tuple(left) = expr.as_ref() else {
-        return;
-    };
-    let all = |operator: BinaryOperator, parts: Vec<Expr>| {
-        parts
-            .into_iter()
-            .reduce(|one, other| trees::binary(one, operator.clone(), other))
-            .map(|joined| Expr::Nested(Box::new(joined)))
-    };
-    let rows = list.iter().map(|row| match row {
-        Expr::Tuple(right) if right.len() == left.len() => {
-            let pairs = left.iter().zip(right).map(|(one, other)| {
-                let (one, other) = (trees::nested(one.clone()), trees::nested(other.clone()));
-                trees::binary(one, BinaryOperator::Eq, other)
-            });
-            all(BinaryOperator::And, pairs.collect())
-        }
-        _ => None,
-    });
-    let Some(found) = rows
-        .collect::<Option<Vec<Expr>>>()
-        .and_then(|rows| all(BinaryOperator::Or, rows))
-    else {
-        return;
-    };
-    *expression = match negated {
-        true => Expr::UnaryOp {
-            op: UnaryOperator::Not,
-            expr: Box::new(found),
-        },
-        false => found,
-    };
-}
-
 /// `struct(a, b + 1)` with the names that Spark gives its fields: `a`, `col2`.
 pub(super) fn named_struct(values: Vec<Expr>) -> Expr {
     trees::call("named_struct", naming_pairs(values))

@@ -13,7 +13,7 @@ use sqlparser::tokenizer::Span;
 use super::mistake::{Mistake, list, nearest};
 use super::scope::{Found, Scope, ScopeColumn, same, texts};
 use super::select::Item;
-use super::{Resolver, calls, literals, trees};
+use super::{Resolver, calls, literals, rows, trees};
 use crate::codes;
 use crate::session::FunctionKind;
 
@@ -116,6 +116,12 @@ impl VisitorMut for Walk<'_, '_, '_, '_> {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if let Expr::InSubquery { .. } = expression {
+            let alias = self.resolver.generate("in");
+            if let Err(mistake) = rows::as_exists(expression, &alias) {
+                self.resolver.report(mistake);
+            }
+        }
         match expression {
             Expr::Subquery(query)
             | Expr::Exists {
@@ -134,7 +140,7 @@ impl VisitorMut for Walk<'_, '_, '_, '_> {
             Expr::Struct { values, fields } if fields.is_empty() => {
                 *expression = calls::named_struct(std::mem::take(values));
             }
-            Expr::InList { .. } => calls::spread_tuples(expression),
+            Expr::InList { .. } => rows::spread(expression),
             Expr::Tuple(values) => {
                 *expression = calls::named_struct(std::mem::take(values));
             }

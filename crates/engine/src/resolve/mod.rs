@@ -18,6 +18,7 @@ mod mistake;
 mod naming;
 mod query;
 mod relations;
+mod rows;
 mod scope;
 mod select;
 mod trees;

@@ -1,0 +1,1 @@
+SELECT id FROM payments WHERE (id, card) NOT IN (SELECT id, card FROM payments)
