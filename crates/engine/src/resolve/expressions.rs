@@ -492,6 +492,9 @@ fn rewrite_operator(expression: &mut Expr) {
             };
         }
         Expr::UnaryOp { op, .. } if *op == UnaryOperator::BangNot => *op = UnaryOperator::Not,
+        Expr::UnaryOp { op, expr } if *op == UnaryOperator::BitwiseNot => {
+            *expression = trees::call("bitwise_not", vec![*take(expr)]);
+        }
         _ => {}
     }
 }

@@ -27,6 +27,11 @@ pub(super) fn rewrite(
         }
         ("locate" | "position" | "charindex", [_, _, _]) => renamed("locate_from"),
         ("instr", [text, part]) => trees::call("strpos", vec![text.clone(), part.clone()]),
+        // Spark names what is cut off first.
+        ("ltrim" | "rtrim", [cut, text]) => {
+            let given = vec![text.clone(), cut.clone()];
+            Expr::Function(with_arguments(function.clone(), given))
+        }
         ("replace", [text, part]) => {
             let given = vec![text.clone(), part.clone(), trees::string("")];
             Expr::Function(with_arguments(function.clone(), given))
@@ -86,7 +91,7 @@ fn java_groups(text: &str) -> String {
 
 /// `get_json_object(json, '$.a[0].b')` as the JSON functions write it.
 fn json_path(json: &Expr, path: &Expr, function: &Function) -> Result<Expr, Mistake> {
-    let expected = "the path as a constant such as '$.customer.name' or '$.items[0]'";
+    let expected = "the path as a constant such as '$.customer.name' or '$.items[0]', without `*`";
     let steps = constant(path)
         .and_then(steps)
         .ok_or_else(|| wrong_arguments(function, expected))?;
@@ -107,6 +112,9 @@ fn steps(path: &str) -> Option<Vec<Expr>> {
             rest = &after[end..];
         } else {
             let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
+            if inside == "*" {
+                return None;
+            }
             let quoted = inside.trim_matches(|c| c == '\'' || c == '"');
             steps.push(match inside.parse::<u32>() {
                 Ok(_) => Expr::Value(Value::Number(inside.to_owned(), false).with_empty_span()),

@@ -7,6 +7,7 @@ use arrow::array::{Array, AsArray, Int32Array, ListBuilder, StringViewArray, Str
 use arrow::datatypes::{DataType, Field, FieldRef, Int32Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::functions_nested::concat::array_concat_udf;
+use datafusion::functions_nested::reverse::array_reverse_udf;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::simplify::ExprSimplifyResult;
 use datafusion::logical_expr::{
@@ -62,6 +63,40 @@ pub(super) fn kernels() -> Vec<Kernel> {
             |_| Ok(DataType::Int32),
             locate_from,
         ),
+        Kernel::new(
+            "initcap",
+            |given| {
+                kernel::count(given, 1..=1, "`initcap(text)`")?;
+                Ok(vec![DataType::Utf8View])
+            },
+            |_| Ok(DataType::Utf8View),
+            initcap,
+        ),
+        Kernel::replaced(
+            "reverse",
+            |given| {
+                kernel::count(given, 1..=1, "`reverse(text)` or `reverse(array)`")?;
+                Ok(match &given[0] {
+                    array if is_array(array) => vec![array.clone()],
+                    _ => vec![DataType::Utf8View],
+                })
+            },
+            |given| match &given[0] {
+                array if is_array(array) => Ok(array.clone()),
+                _ => datafusion::functions::unicode::reverse().return_type(given),
+            },
+            |arguments, context| {
+                let first = arguments
+                    .first()
+                    .map(|first| first.get_type(context.schema()));
+                let function = match first.transpose()? {
+                    Some(array) if is_array(&array) => array_reverse_udf(),
+                    _ => datafusion::functions::unicode::reverse(),
+                };
+                let call = ScalarFunction::new_udf(function, arguments);
+                Ok(ExprSimplifyResult::Simplified(Expr::ScalarFunction(call)))
+            },
+        ),
         Kernel::replaced(
             "concat",
             concat_takes,
@@ -93,6 +128,31 @@ pub(super) fn kernels() -> Vec<Kernel> {
             },
         ),
     ]
+}
+
+/// The first letter of each word in upper case, the others in lower case; words end at blanks.
+fn initcap(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
+    let texts = kernel::text(arguments, 0)?;
+    let mut builder = StringViewBuilder::with_capacity(texts.len());
+    let mut buffer = String::new();
+    for text in texts.iter() {
+        let Some(text) = text else {
+            builder.append_null();
+            continue;
+        };
+        buffer.clear();
+        let mut first = true;
+        for letter in text.chars() {
+            if first {
+                buffer.extend(letter.to_uppercase());
+            } else {
+                buffer.extend(letter.to_lowercase());
+            }
+            first = letter == ' ';
+        }
+        builder.append_value(&buffer);
+    }
+    kernel::result(arguments, Arc::new(builder.finish()))
 }
 
 fn is_array(data_type: &DataType) -> bool {
