@@ -8,6 +8,7 @@
 //! gets the name that Spark would give it. Types are left to the planner, except that those of plain
 //! columns are remembered to find the fields of structs.
 
+mod bags;
 mod calls;
 mod clauses;
 mod expressions;

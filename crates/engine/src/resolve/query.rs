@@ -161,6 +161,9 @@ impl Resolver<'_> {
                 set_quantifier,
             } => {
                 let span = right.span();
+                if *op == SetOperator::Minus {
+                    *op = SetOperator::Except;
+                }
                 let by_name = matches!(
                     set_quantifier,
                     SetQuantifier::ByName
@@ -180,6 +183,7 @@ impl Resolver<'_> {
                         ..column
                     })
                     .collect();
+                self.as_bags(body, &columns);
                 self.order_result(order_by, &columns);
                 columns
             }

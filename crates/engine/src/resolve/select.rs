@@ -181,7 +181,7 @@ impl Resolver<'_> {
                     let span = options.wildcard_token.0.span;
                     let columns: Vec<&ScopeColumn> =
                         scope.columns.iter().filter(|c| c.in_star).collect();
-                    if columns.is_empty() && scope.columns.is_empty() {
+                    if scope.columns.is_empty() && self.mistakes.is_empty() {
                         self.report(Mistake::new(
                             codes::UNKNOWN_COLUMN,
                             "`*` has nothing to stand for: the query has no FROM",
