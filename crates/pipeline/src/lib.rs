@@ -19,6 +19,7 @@ mod gates;
 mod inspect;
 mod lineage;
 mod lock;
+mod parquet;
 mod quarantine;
 mod query;
 pub mod report;

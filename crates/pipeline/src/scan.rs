@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::TableType;
 use datafusion::error::Result as DataFusionResult;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
 use tidegate_connect::{
@@ -25,6 +25,7 @@ use crate::discovery::{FileOptions, repair_layout};
 use crate::error::{PipelineError, Result};
 use crate::events::Meter;
 use crate::files::{FilePartition, FileScan, Given, RAW, Rejects, position_fields};
+use crate::parquet;
 use crate::rows::{CancelToken, Shape};
 
 /// The hidden column that carries each row's place through a query.
@@ -245,15 +246,32 @@ impl TableProvider for FileTable {
         TableType::Base
     }
 
+    /// Filters are used for what they can leave unread; the rows are filtered again behind the scan.
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
     async fn scan(
         &self,
-        _session: &dyn Session,
+        session: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         let all = || (0..self.schema.fields().len()).collect();
         let columns = projection.cloned().unwrap_or_else(all);
+        if columns.iter().all(|&index| index < self.own) {
+            let own = Arc::new(self.schema.project(&self.own_columns())?);
+            let native = parquet::table(&self.files, &own, session)
+                .await
+                .map_err(PipelineError::into_datafusion)?;
+            if let Some(table) = native {
+                return table.scan(session, Some(&columns), filters, limit).await;
+            }
+        }
         let partition = self
             .partition(&columns)
             .map_err(PipelineError::into_datafusion)?;

@@ -163,7 +163,12 @@ impl Refresh<'_, '_> {
             .bind(&step.flow.query, "", &step.reads, &scan)
             .await?;
         let planned = engine.plan(&step.flow.query, &bindings, workspace.files())?;
-        let carried = engine.carry(&planned, POSITION)?;
+        // Places are for those rows that the gate may turn away.
+        let judged = !self.table.columns.is_empty() || !self.table.expectations.is_empty();
+        let carried = match judged {
+            true => engine.carry(&planned, POSITION)?,
+            false => None,
+        };
         let stream = engine.execute(carried.as_ref().unwrap_or(&planned)).await?;
         let schema = self.query_schema(step.flow, planned.schema())?;
         let source: Arc<str> = format!("flow {}", step.flow.name).into();
