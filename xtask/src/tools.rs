@@ -15,8 +15,6 @@ pub struct Tool {
     /// Its program.
     program: &'static str,
     version: &'static str,
-    /// Whether it is worth optimising: it costs minutes to build and saves more when it runs.
-    optimised: bool,
 }
 
 /// Licences, bans and advisories of the dependency tree.
@@ -24,7 +22,6 @@ pub const CARGO_DENY: Tool = Tool {
     package: "cargo-deny",
     program: "cargo-deny",
     version: "0.20.2",
-    optimised: false,
 };
 
 /// Drives libFuzzer.
@@ -32,15 +29,6 @@ pub const CARGO_FUZZ: Tool = Tool {
     package: "cargo-fuzz",
     program: "cargo-fuzz",
     version: "0.13.2",
-    optimised: false,
-};
-
-/// Makes TPC-H data as Parquet.
-pub const TPCHGEN: Tool = Tool {
-    package: "tpchgen-cli",
-    program: "tpchgen-cli",
-    version: "4.0.0",
-    optimised: true,
 };
 
 impl Tool {
@@ -58,19 +46,17 @@ impl Tool {
             return Ok(program);
         }
         let exact = format!("{}@{}", self.package, self.version);
-        let mut call = Call::cargo()
-            .args(["install", "--locked", "--quiet", "--root"])
+        Call::cargo()
+            .args(["install", "--locked", "--quiet", "--debug", "--root"])
             .arg(&folder)
             // Beside ours, so that neither throws away what the other built.
             .env(
                 "CARGO_TARGET_DIR",
                 places.cache.join("tools").join("target"),
             )
-            .arg(exact);
-        if !self.optimised {
-            call = call.arg("--debug").env("CARGO_PROFILE_DEV_DEBUG", "false");
-        }
-        call.show()?;
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
+            .arg(exact)
+            .show()?;
         // What was needed to build it is of no more use.
         let _ = std::fs::remove_dir_all(places.cache.join("tools").join("target"));
         Ok(program)

@@ -9,7 +9,6 @@ use super::{Common, report, work_folder};
 use crate::failure::Failure;
 use crate::places::{Places, entries, make_folder, read_text, write};
 use crate::process::Call;
-use crate::tools;
 use crate::venv::{self, Environment};
 
 /// `cargo xtask bench tpch`
@@ -36,7 +35,7 @@ const FACTOR_MAX: f64 = 1.3;
 pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
     let binary = arguments.common.binary(places)?;
     let python = venv::ensure(Environment::Data, places)?;
-    let data = data(&arguments.scale, places)?;
+    let data = data(&arguments.scale, &python, places)?;
     let work = work_folder(places, "tpch")?;
     let mut rows = Vec::new();
     let mut totals = [0.0; 2];
@@ -96,7 +95,7 @@ fn report(mut rows: Vec<Vec<String>>, totals: [f64; 2], scale: &str) -> String {
 }
 
 /// The data of the cache, made when it is missing: `TABLE.parquet` each.
-fn data(scale: &str, places: &Places) -> Result<PathBuf, Failure> {
+fn data(scale: &str, python: &Path, places: &Places) -> Result<PathBuf, Failure> {
     let folder = places
         .cache
         .join("bench/data")
@@ -104,14 +103,9 @@ fn data(scale: &str, places: &Places) -> Result<PathBuf, Failure> {
     let last = folder.join("finished");
     if !last.is_file() {
         make_folder(&folder)?;
-        Call::new(tools::TPCHGEN.ensure(places)?)
-            .args([
-                "--format",
-                "parquet",
-                "--scale-factor",
-                scale,
-                "--output-dir",
-            ])
+        // The generator is a program of the environment, beside its Python.
+        Call::new(python.with_file_name("tpchgen-cli"))
+            .args(["parquet", "--scale-factor", scale, "--output-dir"])
             .arg(&folder)
             .show()?;
         write(&last, "")?;
