@@ -35,7 +35,7 @@ def rows_of(table):
 
 def same(left, right):
     if isinstance(left, float) and isinstance(right, float):
-        return math.isclose(left, right, rel_tol=1e-6, abs_tol=1e-9)
+        return math.isclose(left, right, rel_tol=1e-6, abs_tol=1e-6)
     return left == right
 
 
