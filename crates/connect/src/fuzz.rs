@@ -2,7 +2,10 @@
 //! depend on how the text is cut into blocks; every line is in a row, malformed, or one that is
 //! skipped by right; and each row's raw text is what stands in the file at its lines.
 //!
-//! Each function asserts this and so panics only for a mistake of ours.
+//! Each function asserts this and so panics only for a mistake of ours. The formats that carry their
+//! own types are in [`typed`].
+
+mod typed;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -14,8 +17,8 @@ use crate::batch::MalformedKind;
 use crate::compression::Compression;
 use crate::discover::{Discovered, Layout, discover_source};
 use crate::encoding::Encoding;
-use crate::error::Result;
-use crate::formats::Format;
+use crate::error::{ConnectError, Result};
+use crate::formats::{Format, written};
 use crate::options::ReadOptions;
 use crate::reading::{Reading, Slice};
 use crate::source::Source;
@@ -57,16 +60,14 @@ fn collect(source: &Source, reading: &Reading, slice: Slice, outcome: &mut Outco
             }
         }
         let schema = batch.columns.schema();
-        let places: HashMap<&str, usize> = schema
-            .fields()
-            .iter()
-            .enumerate()
-            .map(|(at, field)| (field.name().as_str(), at))
-            .collect();
-        let column = |name: &String| {
-            let at = places.get(name.as_str())?;
-            batch.columns.column(*at).as_string_view_opt()
-        };
+        let fields = schema.fields().iter().zip(batch.columns.columns());
+        let texts = fields.map(|(field, column)| Ok((field.name().as_str(), written(column)?)));
+        let texts = texts.collect::<Result<HashMap<_, _>, _>>();
+        let texts = texts.map_err(|source| ConnectError::Arrow {
+            path: batch.file.display(),
+            source,
+        })?;
+        let column = |name: &String| texts.get(name.as_str())?.as_string_view_opt();
         let columns: Vec<_> = outcome.names.iter().map(column).collect();
         for (row, line) in batch.line.iter().enumerate() {
             let value = |column: &Option<&StringViewArray>| {
@@ -111,22 +112,24 @@ fn both(bytes: &[u8], format: Format, block: usize) -> Option<(Outcome, Discover
         encoding: Some(Encoding::Utf8),
         ..ReadOptions::default()
     };
-    let big = options(1 << 20);
-    let source = Source::memory("fuzz", Bytes::copy_from_slice(bytes), &big);
-    let discovered = discover_source(&source, &big).ok()?;
-    let shared = Arc::new(discovered.clone());
-    let whole = read_source(
-        &source,
-        &Reading::new(Arc::clone(&shared), Arc::new(big), None),
-    );
-    let small = Reading::new(shared, Arc::new(options(block.max(1))), None);
-    let pieces = read_source(&source, &small);
+    let (whole, discovered) = wholly(bytes, options(1 << 20))?;
+    let (pieces, _) = wholly(bytes, options(block.max(1)))?;
     assert_eq!(
         whole, pieces,
         "the result depends on the size of the blocks ({block})"
     );
     Some((whole, discovered))
 }
+
+/// Finds out what bytes are and reads all of them so. `None` if they cannot be understood at all.
+fn wholly(bytes: &[u8], options: ReadOptions) -> Option<(Outcome, Discovered)> {
+    let source = Source::memory("fuzz", Bytes::copy_from_slice(bytes), &options);
+    let discovered = discover_source(&source, &options).ok()?;
+    let reading = Reading::new(Arc::new(discovered.clone()), Arc::new(options), None);
+    Some((read_source(&source, &reading), discovered))
+}
+
+pub use self::typed::{fuzz_avro, fuzz_excel, fuzz_parquet};
 
 /// A block size that the input chooses.
 fn block_of(bytes: &[u8]) -> usize {
@@ -187,13 +190,7 @@ pub fn fuzz_discover(bytes: &[u8]) {
         block_bytes: Some(block_of(bytes)),
         ..ReadOptions::default()
     };
-    let source = Source::memory("fuzz", Bytes::copy_from_slice(bytes), &options);
-    if let Ok(discovered) = discover_source(&source, &options) {
-        read_source(
-            &source,
-            &Reading::new(Arc::new(discovered), Arc::new(options), None),
-        );
-    }
+    wholly(bytes, options);
 }
 
 /// Every line of the text is in a row, malformed, before the first row (header and preamble), or

@@ -12,6 +12,8 @@ pub(crate) mod parquet;
 pub(crate) mod text;
 mod typed;
 
+pub(crate) use self::typed::written;
+
 use crate::discover::Found;
 use crate::error::Result;
 use crate::options::ReadOptions;

@@ -10,7 +10,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder, UnionArray, make_array,
 };
 use arrow::compute::{CastOptions, can_cast_types, cast, cast_with_options};
-use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
+use arrow::datatypes::{DataType, Field, Fields, Int64Type, TimeUnit};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
@@ -184,11 +184,28 @@ pub(crate) fn written(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
             continue;
         }
         text.clear();
-        formatter.value(row).write(&mut text)?;
-        text.push_str(suffix);
+        if formatter.value(row).write(&mut text).is_ok() {
+            text.push_str(suffix);
+        } else {
+            text = unshown(&array, row)?;
+        }
         builder.append_value(&text);
     }
     Ok(Arc::new(builder.finish()))
+}
+
+/// A value that no calendar knows: the number it is.
+fn unshown(array: &ArrayRef, row: usize) -> Result<String, ArrowError> {
+    let number = cast(&array.slice(row, 1), &DataType::Int64);
+    match number {
+        Ok(number) => Ok(number.as_primitive::<Int64Type>().value(0).to_string()),
+        // Inside a list or a struct, the rest shall be seen.
+        Err(_) => {
+            let options = FormatOptions::default().with_display_error(true);
+            let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
+            Ok(formatter.value(row).to_string())
+        }
+    }
 }
 
 /// A column of several types: each value as its own type writes it.

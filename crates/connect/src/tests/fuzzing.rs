@@ -1,7 +1,18 @@
 //! The fuzz entries over random texts made of the characters that matter. `TIDEGATE_FUZZ=50` runs
 //! fifty times as many, from other seeds.
 
-use crate::fuzz::{fuzz_csv, fuzz_discover, fuzz_json, fuzz_text};
+use std::ops::Range;
+
+use crate::fuzz::{
+    fuzz_avro, fuzz_csv, fuzz_discover, fuzz_excel, fuzz_json, fuzz_parquet, fuzz_text,
+};
+
+/// Seeds of a number of runs.
+pub(crate) fn seeds(runs: u64) -> Range<u64> {
+    let more: u64 = std::env::var("TIDEGATE_FUZZ").map_or(1, |text| text.parse().unwrap());
+    let first = if more > 1 { 1_000_000 } else { 1 };
+    first..first + runs * more
+}
 
 /// A small generator of numbers, so that a failure can be repeated from its seed.
 struct Random(u64);
@@ -22,9 +33,7 @@ impl Random {
 }
 
 fn times(entry: fn(&[u8]), parts: &[&[u8]], start: &[u8], runs: u64) {
-    let more: u64 = std::env::var("TIDEGATE_FUZZ").map_or(1, |text| text.parse().unwrap());
-    let first = if more > 1 { 1_000_000 } else { 1 };
-    for seed in first..first + runs * more {
+    for seed in seeds(runs) {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut bytes = start.to_vec();
         bytes.extend(random.text(parts, 120));
@@ -128,4 +137,64 @@ fn discovery_of_any_bytes() {
     for mark in marks {
         times(fuzz_discover, CSV, mark, 200);
     }
+}
+
+#[test]
+fn typed_formats_of_any_bytes() {
+    let parts: &[&[u8]] = &[
+        b"\0",
+        b"\x02",
+        b"\xff",
+        b"\x80",
+        b"a",
+        b"PAR1",
+        b"PK\x03\x04",
+        b"\x15",
+        b"\x2c",
+        b"\x06",
+        b"Obj\x01",
+    ];
+    times(fuzz_parquet, parts, b"PAR1", 500);
+    times(fuzz_avro, parts, b"Obj\x01", 500);
+    times(fuzz_excel, parts, b"PK\x03\x04", 200);
+    times(fuzz_excel, parts, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 200);
+    let records: &[&[u8]] = &[
+        b"\x09\x08\x04\0\0\x06\x05\0",
+        b"\x0a\0\0\0",
+        b"\x85\0\x0a\0\x10\0\0\0\0\0\x01\0s",
+        b"\xfc\0\x0c\0",
+        b"\x3c\0\x04\0",
+        b"\x03\x02\x0e\0\0\0\0\0\0\0",
+        b"\xfd\0\x0a\0\x01\0\x01\0",
+        b"\x06\0\x16\0",
+        b"\0",
+        b"\x01",
+        b"\xff",
+        b"abcdefgh",
+    ];
+    times(fuzz_excel, records, b"6\x09\x08\x04\0\0\x06\x05\0", 2000);
+    let tags: &[&[u8]] = &[
+        b"<table:table-row table:number-rows-repeated=\"3\">", b"<table:table-row>", b"</table:table-row>", b"<table:table-cell>", b"</table:table-cell>",
+        b"<table:table-cell office:value-type=\"float\" office:value=\"1\" table:number-columns-repeated=\"9\"/>", b"<text:p>", b"</text:p>", b"x", b"&amp;", b"<", b"</table:table>",
+        b"<table:covered-table-cell/>", b"<office:annotation>", b"<text:s text:c=\"5\"/>",
+    ];
+    times(fuzz_excel, tags, b"1<office:document-content><office:body><office:spreadsheet><table:table table:name=\"s\">", 1000);
+    let tags: &[&[u8]] = &[
+        b"<row r=\"1\">",
+        b"<row>",
+        b"</row>",
+        b"<c r=\"B2\">",
+        b"<c t=\"s\">",
+        b"<c r=\"XFD1048576\" t=\"inlineStr\">",
+        b"</c>",
+        b"<v>1</v>",
+        b"<v>7",
+        b"<is><t>x</t></is>",
+        b"<f>A1</f>",
+        b"</sheetData>",
+        b"<mergeCells><mergeCell ref=\"A1:C9\"/></mergeCells>",
+        b"&",
+        b"<",
+    ];
+    times(fuzz_excel, tags, b"2<worksheet><sheetData>", 1000);
 }

@@ -1,6 +1,6 @@
 //! Tests of the whole way, from bytes of a file to rows.
 
-mod fuzzing;
+pub(crate) mod fuzzing;
 pub(crate) mod memory;
 mod sources;
 mod ways;

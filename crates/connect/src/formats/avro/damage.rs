@@ -8,6 +8,7 @@ use arrow_avro::compression::CompressionCodec;
 use super::schema::Schema;
 use super::tests::file;
 use crate::formats::typed::testing::{mutated, open, refusal};
+use crate::tests::fuzzing::seeds;
 use crate::tests::memory::{MUCH, peak};
 
 /// A number as Avro writes it.
@@ -65,7 +66,7 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
         Some(CompressionCodec::ZStandard),
     ] {
         let bytes = file(6, codec);
-        for seed in 0..200 {
+        for seed in seeds(200) {
             let most = peak(|| {
                 if let Ok(opened) = open(
                     "t.avro",

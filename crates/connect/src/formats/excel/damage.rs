@@ -9,6 +9,7 @@ use super::ods::tests::small;
 use super::tests::{sales, sheet};
 use super::{biff, compound};
 use crate::formats::typed::testing::{mutated, open, refusal};
+use crate::tests::fuzzing::seeds;
 use crate::tests::memory::{MUCH, peak};
 
 const OLD: &[u8] = include_bytes!("testdata/old.xls");
@@ -51,7 +52,7 @@ fn a_damaged_workbook_is_an_error_and_never_a_panic() {
         ("s.ods", small()),
         ("old.xls", OLD.to_vec()),
     ] {
-        for seed in 0..300 {
+        for seed in seeds(300) {
             let (most, _) = measured(name, &mutated(&bytes, seed));
             assert!(most < MUCH, "{name}, seed {seed}: {most} bytes");
         }
@@ -61,7 +62,7 @@ fn a_damaged_workbook_is_an_error_and_never_a_panic() {
 #[test]
 fn damage_inside_the_parts_of_an_archive_too() {
     for (name, bytes) in [("s.xlsx", sales()), ("s.ods", small())] {
-        for seed in 0..300 {
+        for seed in seeds(300) {
             let bytes = repacked(&bytes, |_, text| {
                 String::from_utf8_lossy(&mutated(text.as_bytes(), seed)).into_owned()
             });

@@ -14,6 +14,7 @@ mod cell;
 mod compound;
 mod merged;
 mod ods;
+pub(crate) mod parts;
 mod table;
 mod workbook;
 
@@ -140,18 +141,20 @@ fn read_sheet(name: &str, bytes: Bytes, options: &ReadOptions, mut batches: Batc
     let mut workbook = Workbook::open(name, bytes, row_bytes_max(options))?;
     let (sheet, _) = workbook.choose(options.sheet.as_deref())?;
     let mut failed = None;
-    workbook.rows(&sheet, &mut |row| match batches.push(&row) {
+    let outcome = workbook.rows(&sheet, &mut |row| match batches.push(&row) {
         Ok(true) => ControlFlow::Continue(()),
         Ok(false) => ControlFlow::Break(()),
         Err(error) => {
             failed = Some(error);
             ControlFlow::Break(())
         }
-    })?;
-    match failed {
-        Some(error) => Err(error),
-        None => batches.flush().map(|_| ()),
+    });
+    if let Some(error) = failed {
+        return Err(error);
     }
+    // Rows before a damage are rows.
+    batches.flush()?;
+    outcome
 }
 
 /// Rows on their way into pieces.

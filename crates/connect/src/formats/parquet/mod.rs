@@ -1,5 +1,9 @@
 //! Parquet: a piece is a row group, or a part of one that would be too large in memory. Only the
-//! columns that are wanted are fetched, in as few requests as their places allow.
+//! columns that are wanted are fetched, in as few requests as their places allow. What the footer and the
+//! pages say of themselves is checked before the library makes room for it.
+
+mod guard;
+mod thrift;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +17,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::reader::{ChunkReader, Length};
 
 use super::typed::{Rows, assemble, contract_type, damaged, guarded, needed, plain};
@@ -21,7 +25,7 @@ use crate::batch::{Decoded, Piece};
 use crate::columns::{Plan, unique_names};
 use crate::discover::{DiscoveredColumn, Found, Layout};
 use crate::encoding::Encoding;
-use crate::error::{ConnectError, Result};
+use crate::error::Result;
 use crate::formats::{Format, FormatReader};
 use crate::listing::FileEntry;
 use crate::options::ReadOptions;
@@ -116,16 +120,30 @@ fn read_metadata(source: &Source) -> Result<ArrowReaderMetadata> {
     let size = source.size();
     check_marks(source, &name)?;
     let fail = |error: ParquetError| damaged(&name, NAME, format!("its footer: {error}"));
-    let tail = Tail { source, size };
-    let metadata = ParquetMetaDataReader::new()
-        .parse_and_finish(&tail)
-        .map_err(fail)?;
+    let footer = read_footer(source, size, &name)?;
+    let lies = |error: String| damaged(&name, NAME, format!("its footer: {error}"));
+    guard::check_footer(&footer).map_err(lies)?;
+    let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(fail)?;
+    guard::check_groups(&metadata).map_err(lies)?;
     let metadata = Arc::new(metadata);
     let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())
         .map_err(fail)?;
     let views = with_views(plain.schema());
     let options = ArrowReaderOptions::new().with_schema(views);
     Ok(ArrowReaderMetadata::try_new(metadata, options).unwrap_or(plain))
+}
+
+/// The bytes of the footer, whose length stands before the mark at the end.
+fn read_footer(source: &Source, size: u64, name: &str) -> Result<Bytes> {
+    let length = source.read_range(size - 8, size - 4)?;
+    let length = length
+        .first_chunk()
+        .map_or(0, |four| u32::from_le_bytes(*four));
+    let Some(start) = (size - 12).checked_sub(u64::from(length)) else {
+        let message = format!("its footer is said to have {length} bytes, but the file has {size}");
+        return Err(damaged(name, NAME, message));
+    };
+    source.read_range(start + 4, size - 8)
 }
 
 /// A file cut off has its mark at the beginning only.
@@ -188,7 +206,16 @@ impl Shared {
         let rows = u64::try_from(row_group.num_rows()).unwrap_or(0);
         let bytes = u64::try_from(row_group.total_byte_size()).unwrap_or(0);
         let fitting = BYTES_MAX.saturating_mul(rows) / bytes.max(1);
-        let step = fitting.clamp(8_192, ROWS_MAX);
+        // Room is made for values of a fixed width, whether they are there or not.
+        let width: u64 = row_group
+            .columns()
+            .iter()
+            .map(|column| u64::try_from(column.column_descr().type_length()).unwrap_or(0))
+            .sum();
+        let step = fitting
+            .clamp(8_192, ROWS_MAX)
+            .min(BYTES_MAX / width.max(1))
+            .max(1);
         // A file that lies about its rows is found out at its first piece.
         let starts = (0..rows).step_by(usize::try_from(step).unwrap_or(usize::MAX));
         starts
@@ -198,7 +225,8 @@ impl Shared {
     }
 
     /// Fetches the column chunks of a row group that are read.
-    fn fetch(&self, group: &RowGroupMetaData) -> Result<Fetched> {
+    fn fetch(&self, at: usize) -> Result<Arc<Fetched>> {
+        let group = self.metadata.metadata().row_group(at);
         let size = self.source.size();
         let mut ranges: Vec<Range<u64>> = Vec::new();
         for (leaf, column) in group.columns().iter().enumerate() {
@@ -232,7 +260,22 @@ impl Shared {
                 Ok((range.start, bytes))
             })
             .collect::<Result<_>>()?;
-        Ok(Fetched { parts, size })
+        let fetched = Arc::new(Fetched { parts, size });
+        let rows = group.num_rows();
+        for (leaf, column) in group.columns().iter().enumerate() {
+            if !self.mask.leaf_included(leaf) {
+                continue;
+            }
+            let lies =
+                |error: String| damaged(&self.name, NAME, format!("row group {}: {error}", at + 1));
+            let (start, length) = column.byte_range();
+            let chunk = fetched.get_bytes(start, length as usize);
+            let chunk = chunk.map_err(|error| lies(error.to_string()))?;
+            if guard::check_pages(column, rows, &chunk).map_err(lies)? {
+                guard::check_lengths(column, rows, &fetched).map_err(lies)?;
+            }
+        }
+        Ok(fetched)
     }
 }
 
@@ -283,16 +326,18 @@ impl ParquetPiece {
         let fail = |error: &dyn std::fmt::Display| {
             damaged(&shared.name, NAME, format!("{}: {error}", place()))
         };
-        let fetched = shared.fetch(shared.metadata.metadata().row_group(self.group))?;
-        let reader =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(fetched, shared.metadata.clone())
-                .with_row_groups(vec![self.group])
-                .with_projection(shared.mask.clone())
-                .with_offset(usize::try_from(self.rows.start).unwrap_or(usize::MAX))
-                .with_limit(count)
-                .with_batch_size(count)
-                .build()
-                .map_err(|error| fail(&error))?;
+        let fetched = shared.fetch(self.group)?;
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            Fetched::clone(&fetched),
+            shared.metadata.clone(),
+        )
+        .with_row_groups(vec![self.group])
+        .with_projection(shared.mask.clone())
+        .with_offset(usize::try_from(self.rows.start).unwrap_or(usize::MAX))
+        .with_limit(count)
+        .with_batch_size(count)
+        .build()
+        .map_err(|error| fail(&error))?;
         let schema = arrow::array::RecordBatchReader::schema(&reader);
         let batches: Vec<RecordBatch> = reader
             .collect::<Result<_, _>>()
@@ -318,44 +363,8 @@ impl ParquetPiece {
     }
 }
 
-/// The end of a file, for its footer.
-struct Tail<'a> {
-    source: &'a Source,
-    size: u64,
-}
-
-impl Length for Tail<'_> {
-    fn len(&self) -> u64 {
-        self.size
-    }
-}
-
-impl ChunkReader for Tail<'_> {
-    type T = bytes::buf::Reader<Bytes>;
-
-    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
-        let bytes = self.source.read_range(start, self.size);
-        Ok(bytes.map_err(external)?.reader())
-    }
-
-    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
-        let end = start.saturating_add(length as u64);
-        let bytes = self.source.read_range(start, end).map_err(external)?;
-        if bytes.len() < length {
-            return Err(ParquetError::EOF(format!(
-                "{length} bytes wanted at {start}, {} there",
-                bytes.len()
-            )));
-        }
-        Ok(bytes)
-    }
-}
-
-fn external(error: ConnectError) -> ParquetError {
-    ParquetError::External(Box::new(error))
-}
-
 /// Parts of a file in memory.
+#[derive(Clone)]
 struct Fetched {
     parts: Vec<(u64, Bytes)>,
     size: u64,
@@ -399,5 +408,7 @@ impl ChunkReader for Fetched {
     }
 }
 
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod tests;
