@@ -190,6 +190,37 @@ impl NameIndex {
     }
 }
 
+/// Without a header, columns are what the option `schema` or else the table says, in its order.
+pub(crate) fn names_by_position(
+    reading: &Reading,
+    file: &FileEntry,
+    found: Vec<String>,
+) -> Vec<String> {
+    let rescued = reading.options().rescued_name();
+    let in_folders = |name: &str| {
+        let mut keys = file.partitions.iter().map(|(key, _)| key);
+        keys.any(|key| key.eq_ignore_ascii_case(name))
+    };
+    let declared = reading.options().schema.as_ref();
+    let said: Vec<&String> = match declared {
+        // What is wanted may be a part of it.
+        Some(columns) => columns.iter().map(|(name, _)| name).collect(),
+        None => reading.wanted().iter().collect(),
+    };
+    let said: Vec<&String> = said
+        .into_iter()
+        .filter(|name| !in_folders(name) && *name != rescued)
+        .collect();
+    if said.is_empty() || (declared.is_none() && said.iter().any(|name| found.contains(name))) {
+        return found;
+    }
+    let names = said.iter().map(|name| (*name).clone());
+    names
+        .chain(found.iter().skip(said.len()).cloned())
+        .take(found.len().max(said.len()))
+        .collect()
+}
+
 /// Makes names unique and not empty: `column_3` for an empty third, `name_2` for a second `name`.
 /// The second part of the result tells what was changed.
 pub(crate) fn unique_names(written: Vec<String>) -> (Vec<String>, Vec<String>) {

@@ -116,8 +116,10 @@ pub struct ReadOptions {
     pub block_bytes: Option<usize>,
     /// How much of a file's head is looked at to find out its format and types, in bytes.
     pub sample_bytes: Option<usize>,
-    /// The columns and types to take in place of what would be found. Set by whoever understands SQL
-    /// types (the option `schema` is handed back by [`Self::take`]).
+    /// The columns and types to take in place of what would be found: exactly these, in this order, by
+    /// name or, in files without a header, by position. What the file has is given as it is; making the
+    /// types of it is the gate's. Set by whoever understands SQL types (the option `schema` is handed back
+    /// by [`Self::take`]).
     pub schema: Option<Vec<(String, DataType)>>,
     /// Settings of the object store (`aws_region`, `endpoint`, …), beyond those of the environment.
     pub store: BTreeMap<String, String>,
@@ -177,10 +179,13 @@ impl ReadOptions {
         self.rescued_column.as_deref().unwrap_or("_rescued_data")
     }
 
-    /// What becomes of new columns, with the default.
+    /// What becomes of new columns, with the default: whoever gives the columns wants exactly these.
     #[must_use]
     pub fn evolution_mode(&self) -> SchemaEvolutionMode {
-        self.evolution.unwrap_or_default()
+        self.evolution.unwrap_or(match self.schema {
+            Some(_) => SchemaEvolutionMode::None,
+            None => SchemaEvolutionMode::AddNewColumns,
+        })
     }
 }
 
@@ -523,7 +528,8 @@ pub static OPTIONS: &[OptionSpec] = &[
     option!(
         ["schemaEvolutionMode"],
         "addNewColumns, rescue, failOnNewColumns or none",
-        "What becomes of columns in a file that the table does not have; addNewColumns.",
+        "What becomes of columns in a file that the table does not have; addNewColumns, or none where the \
+         option schema gives the columns.",
         |o, v| {
             o.evolution = Some(match v.trim().to_ascii_lowercase().as_str() {
                 "addnewcolumns" => SchemaEvolutionMode::AddNewColumns,

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use crate::formats::{avro, excel, parquet};
 use crate::fuzz::{
     fuzz_avro, fuzz_csv, fuzz_discover, fuzz_excel, fuzz_json, fuzz_parquet, fuzz_text,
 };
@@ -197,4 +198,24 @@ fn typed_formats_of_any_bytes() {
         b"<",
     ];
     times(fuzz_excel, tags, b"2<worksheet><sheetData>", 1000);
+}
+
+/// `cargo test -p tidegate-connect seeds_are_written -- --ignored` writes the seeds of the typed formats.
+#[test]
+#[ignore = "writes into fuzz/seeds"]
+fn seeds_are_written() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
+    let put = |target: &str, name: &str, bytes: Vec<u8>| {
+        std::fs::create_dir_all(folder.join(target)).unwrap();
+        std::fs::write(folder.join(target).join(name), bytes).unwrap();
+    };
+    for (at, bytes) in parquet::damage::all_kinds().into_iter().enumerate() {
+        put("parquet", &format!("{at}.parquet"), bytes);
+    }
+    for (name, bytes) in avro::damage::all_kinds() {
+        put("avro", &format!("{name}.avro"), bytes);
+    }
+    for (name, bytes) in excel::damage::all_kinds() {
+        put("excel", name, bytes);
+    }
 }

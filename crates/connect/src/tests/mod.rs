@@ -1,5 +1,6 @@
 //! Tests of the whole way, from bytes of a file to rows.
 
+mod columns;
 pub(crate) mod fuzzing;
 pub(crate) mod memory;
 mod sources;

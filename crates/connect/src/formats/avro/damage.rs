@@ -24,12 +24,12 @@ pub(super) fn zigzag(number: i64) -> Vec<u8> {
 }
 
 /// A text as Avro writes it.
-pub(super) fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     [zigzag(text.len() as i64), text.as_bytes().to_vec()].concat()
 }
 
 /// A file by hand: blocks of so many rows, which may be a lie.
-pub(super) fn ocf(schema: &str, codec: &str, blocks: &[(i64, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn ocf(schema: &str, codec: &str, blocks: &[(i64, Vec<u8>)]) -> Vec<u8> {
     let sync = [7; 16];
     let mut bytes = b"Obj\x01\x04".to_vec();
     for (key, value) in [("avro.schema", schema), ("avro.codec", codec)] {
@@ -57,15 +57,55 @@ fn reason(kind: &str, rows: i64, content: &[u8]) -> String {
     message
 }
 
+/// Files of every compression, and one of every type.
+pub(crate) fn all_kinds() -> Vec<(&'static str, Vec<u8>)> {
+    let schema = record(
+        r#"{"name":"many","type":["null","int","string",{"type":"fixed","name":"four","size":4}]},
+           {"name":"list","type":{"type":"array","items":["null","double"]}},
+           {"name":"map","type":{"type":"map","values":{"type":"enum","name":"e","symbols":["a","b"]}}},
+           {"name":"price","type":{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}},
+           {"name":"day","type":{"type":"int","logicalType":"date"}},
+           {"name":"inner","type":["null",{"type":"record","name":"i","fields":[{"name":"x","type":"four"},{"name":"y","type":"float"}]}]}"#,
+    );
+    let first = [
+        vec![4],
+        text("t"),
+        vec![2, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, 0],
+        vec![1, 6],
+        text("k"),
+        vec![2, 0],
+        vec![4, 1, 0x2c],
+        vec![60],
+        vec![2, 1, 2, 3, 4, 0, 0, 0x80, 0x3f],
+    ];
+    let second = [
+        vec![6, 9, 9, 9, 9],
+        vec![0],
+        vec![0],
+        vec![2, 5],
+        vec![0],
+        vec![0],
+    ];
+    let rows = [first.concat(), second.concat()].concat();
+    vec![
+        ("null", file(6, None)),
+        ("deflate", file(6, Some(CompressionCodec::Deflate))),
+        ("snappy", file(6, Some(CompressionCodec::Snappy))),
+        ("zstandard", file(6, Some(CompressionCodec::ZStandard))),
+        ("bzip2", file(2, Some(CompressionCodec::Bzip2))),
+        ("xz", file(2, Some(CompressionCodec::Xz))),
+        (
+            "types",
+            ocf(&schema, "null", &[(2, rows.clone()), (4, rows.repeat(2))]),
+        ),
+    ]
+}
+
 #[test]
 fn a_damaged_file_is_an_error_and_never_a_panic() {
-    for codec in [
-        None,
-        Some(CompressionCodec::Deflate),
-        Some(CompressionCodec::Snappy),
-        Some(CompressionCodec::ZStandard),
-    ] {
-        let bytes = file(6, codec);
+    for (kind, bytes) in all_kinds() {
+        let opened = open("t.avro", &bytes, &[], None).unwrap();
+        assert!(opened.error.is_none(), "{kind}: {:?}", opened.error);
         for seed in seeds(200) {
             let most = peak(|| {
                 if let Ok(opened) = open(
@@ -77,7 +117,7 @@ fn a_damaged_file_is_an_error_and_never_a_panic() {
                     opened.rows();
                 }
             });
-            assert!(most < MUCH, "{codec:?}, seed {seed}: {most} bytes");
+            assert!(most < MUCH, "{kind}, seed {seed}: {most} bytes");
         }
     }
 }

@@ -199,6 +199,6 @@ impl AvroPiece {
 }
 
 #[cfg(test)]
-mod damage;
+pub(crate) mod damage;
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ use self::dialect::Dialect;
 use self::records::Records;
 use crate::batch::{Decoded, Piece, RawBatch};
 use crate::blocks::{Block, Cutting};
-use crate::columns::{Plan, Slot, unique_names};
+use crate::columns::{Plan, Slot, names_by_position, unique_names};
 use crate::discover::types::Guess;
 use crate::discover::{DiscoveredColumn, Found, Layout};
 use crate::error::Result;
@@ -275,29 +275,6 @@ fn file_dialect(reading: &Reading, head: &TextHead, newline: u8) -> Dialect {
     } else {
         common.clone()
     }
-}
-
-/// Without a header, columns are what the table says, in its order.
-fn names_by_position(reading: &Reading, file: &FileEntry, found: Vec<String>) -> Vec<String> {
-    let partition = |name: &str| {
-        file.partitions
-            .iter()
-            .any(|(key, _)| key.eq_ignore_ascii_case(name))
-    };
-    let wanted: Vec<String> = reading
-        .wanted()
-        .iter()
-        .filter(|name| !partition(name))
-        .cloned()
-        .collect();
-    let rescued = reading.options().rescued_name();
-    let wanted: Vec<String> = wanted.into_iter().filter(|name| name != rescued).collect();
-    if wanted.is_empty() || wanted.iter().any(|name| found.contains(name)) {
-        return found;
-    }
-    let mut names = wanted;
-    names.extend(found.into_iter().skip(names.len()));
-    names
 }
 
 fn rules(reading: &Reading, plan: &Plan, dialect: Dialect, newline: u8, limit: usize) -> Rules {

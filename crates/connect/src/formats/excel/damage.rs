@@ -30,6 +30,30 @@ fn repacked(bytes: &[u8], change: impl Fn(&str, String) -> String) -> Vec<u8> {
     to.finish().unwrap().into_inner()
 }
 
+/// Whole workbooks, and the parts of some as the fuzz entry takes them.
+pub(crate) fn all_kinds() -> Vec<(&'static str, Vec<u8>)> {
+    let part = |kind: u8, bytes: &[u8], name: &str| {
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+        let mut part = vec![kind];
+        archive
+            .by_name(name)
+            .unwrap()
+            .read_to_end(&mut part)
+            .unwrap();
+        part
+    };
+    vec![
+        ("sales.xlsx", sales()),
+        ("small.ods", small()),
+        ("1.content", part(b'1', &small(), "content.xml")),
+        ("2.sheet", part(b'2', &sales(), "xl/worksheets/sheet1.xml")),
+        ("3.texts", part(b'3', &sales(), "xl/sharedStrings.xml")),
+        ("4.styles", part(b'4', &sales(), "xl/styles.xml")),
+        ("5.workbook", part(b'5', &sales(), "xl/workbook.xml")),
+        ("6.cells", [b"6".to_vec(), stream()].concat()),
+    ]
+}
+
 /// The most memory that opening and reading takes, and the rows or the reason.
 fn measured(name: &str, bytes: &[u8]) -> (usize, Result<Vec<String>, String>) {
     let mut outcome = Ok(Vec::new());

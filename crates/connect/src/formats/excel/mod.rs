@@ -29,7 +29,7 @@ use self::table::Table;
 use self::workbook::{SheetRow, Workbook};
 use super::typed::{Rows, assemble, damaged, guarded, plain};
 use crate::batch::{Decoded, Malformed, MalformedKind, Piece, RawBatch};
-use crate::columns::{Plan, Slot};
+use crate::columns::{Plan, Slot, names_by_position};
 use crate::discover::types::Guess;
 use crate::discover::{Found, Layout};
 use crate::encoding::Encoding;
@@ -118,7 +118,13 @@ fn pieces(reading: &Reading, source: Source, _slice: Slice) -> Result<Pieces> {
         sample(&name, bytes.clone(), reading.options())
     })?;
     let table = Table::find(&rows, reading.options());
-    let plan = Plan::new(reading, &file, table.names.clone())?;
+    let mut names = table.names.clone();
+    if !table.has_header {
+        names = names_by_position(reading, &file, names);
+        // Columns that the sheet does not have are empty in all rows.
+        names.truncate(table.names.len());
+    }
+    let plan = Plan::new(reading, &file, names)?;
     let options = reading.options().clone();
     let (sender, receiver) = bounded(WAITING);
     let batches = Batches::new(plan, table, file, options.block_size(), sender.clone());
@@ -338,6 +344,6 @@ fn broken(name: &str, message: impl Into<String>) -> ConnectError {
 }
 
 #[cfg(test)]
-mod damage;
+pub(crate) mod damage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -24,6 +24,8 @@ pub(super) struct Table {
     pub first_row: u32,
     /// The sheet's column, from 0, of the first column.
     pub first_column: u32,
+    /// Whether the names stand in the sheet.
+    pub has_header: bool,
     /// What is to be said about the choice.
     pub notes: Vec<String>,
 }
@@ -42,6 +44,7 @@ impl Table {
                 names: Vec::new(),
                 first_row: skipped,
                 first_column: 0,
+                has_header: false,
                 notes,
             };
         }
@@ -93,6 +96,7 @@ impl Table {
             names,
             first_row,
             first_column,
+            has_header: header > 0,
             notes,
         }
     }

@@ -164,7 +164,7 @@ fn titles_merged_cells_gaps_and_a_table_that_begins_elsewhere() {
 }
 
 /// A sheet of these rows: what is a number is one, and nothing is nothing.
-pub(super) fn sheet(rows: &[&[&str]]) -> Vec<u8> {
+pub(crate) fn sheet(rows: &[&[&str]]) -> Vec<u8> {
     let mut book = Workbook::new();
     let sheet = book.add_worksheet();
     for (row, cells) in (0..).zip(rows) {

@@ -40,7 +40,8 @@ fn texts(properties: parquet::file::properties::WriterPropertiesBuilder) -> Vec<
     bytes
 }
 
-fn all_kinds() -> Vec<Vec<u8>> {
+/// Files of every encoding and compression that there are.
+pub(crate) fn all_kinds() -> Vec<Vec<u8>> {
     let new = || WriterProperties::builder().set_dictionary_enabled(false);
     let encoded = |encoding| texts(new().set_column_encoding(ColumnPath::from("text"), encoding));
     vec![

@@ -409,6 +409,6 @@ impl ChunkReader for Fetched {
 }
 
 #[cfg(test)]
-mod damage;
+pub(crate) mod damage;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -45,7 +45,7 @@ pub(super) fn columns(rows: i32) -> RecordBatch {
     .unwrap()
 }
 
-pub(super) fn file(batch: &RecordBatch, group: usize) -> Vec<u8> {
+pub(crate) fn file(batch: &RecordBatch, group: usize) -> Vec<u8> {
     let properties = WriterProperties::builder()
         .set_max_row_group_row_count(Some(group))
         .build();
