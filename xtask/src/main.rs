@@ -15,6 +15,7 @@ mod fuzz;
 mod places;
 mod process;
 mod readback;
+mod stores;
 mod test;
 mod tools;
 mod venv;
@@ -50,6 +51,8 @@ enum Task {
     Venv(venv::Arguments),
     /// Read the tables back with the Python readers of deltalake, Polars and DuckDB (a part of `test`)
     Readback,
+    /// Run a project whose files and tables are in buckets of S3 and Azure (a part of `test`)
+    Stores,
     /// Build the optimised binary and a wheel that carries it
     Dist(dist::Arguments),
     /// Fuzz the readers and the DDL, each for some seconds
@@ -78,6 +81,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Architecture => architecture::run(&places),
         Task::Venv(arguments) => venv::run(&arguments, &places),
         Task::Readback => readback::run(&places),
+        Task::Stores => stores::run(&places),
         Task::Dist(arguments) => dist::run(&arguments, &places),
         Task::Fuzz(arguments) => fuzz::run(&arguments, &places),
         Task::Bench(arguments) => bench::run(&arguments, &places),

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use crate::failure::Failure;
 use crate::places::Places;
 use crate::process::Call;
-use crate::{examples, readback, tools};
+use crate::{examples, readback, stores, tools};
 
 /// `cargo xtask test`
 #[derive(Debug, clap::Args)]
@@ -38,6 +38,8 @@ enum Step {
     Examples,
     /// Python readers see the same values and types
     Readback,
+    /// A project in buckets of S3 and Azure
+    Stores,
     /// clippy has nothing to say
     Clippy,
 }
@@ -51,6 +53,7 @@ impl Step {
             Self::Tests => "tests",
             Self::Examples => "examples",
             Self::Readback => "readback",
+            Self::Stores => "stores",
             Self::Clippy => "clippy",
         }
     }
@@ -66,6 +69,7 @@ impl Step {
             Self::Tests => tests(places),
             Self::Examples => examples::run(&examples::Arguments::default(), places),
             Self::Readback => readback::run(places),
+            Self::Stores => stores::run(places),
             Self::Clippy => Call::cargo()
                 .args([
                     "clippy",

@@ -1,4 +1,4 @@
-//! Tools from crates.io that the tasks need, built once into the cache folder.
+//! Tools that the tasks need, from crates.io (built) and from npm, each put once into the cache folder.
 
 use std::path::PathBuf;
 
@@ -59,6 +59,44 @@ impl Tool {
             .show()?;
         // What was needed to build it is of no more use.
         let _ = std::fs::remove_dir_all(places.cache.join("tools").join("target"));
+        Ok(program)
+    }
+}
+
+/// A program of a Node package.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeTool {
+    package: &'static str,
+    program: &'static str,
+    version: &'static str,
+}
+
+/// An emulator of Azure's blob storage.
+pub const AZURITE: NodeTool = NodeTool {
+    package: "azurite",
+    program: "azurite-blob",
+    version: "3.35.0",
+};
+
+impl NodeTool {
+    /// The program: from the cache folder, where npm puts it when it is missing.
+    pub fn ensure(self, places: &Places) -> Result<PathBuf, Failure> {
+        let folder = places
+            .cache
+            .join("tools")
+            .join(format!("{}-{}", self.package, self.version));
+        let program = folder.join("node_modules/.bin").join(self.program);
+        crate::places::make_folder(&folder)?;
+        let _lock = lock(&folder.join("lock"))?;
+        if program.exists() {
+            return Ok(program);
+        }
+        Call::new("npm")
+            .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+            .arg(&folder)
+            .arg(format!("{}@{}", self.package, self.version))
+            .or_say("install Node 20 or later with npm")
+            .quiet()?;
         Ok(program)
     }
 }

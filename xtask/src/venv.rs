@@ -24,6 +24,8 @@ pub struct Arguments {
 pub enum Environment {
     /// Readers of Delta tables: deltalake, Polars, DuckDB, PyArrow
     Readback,
+    /// An S3 server, and clients of object stores
+    Stores,
     /// The peers of the benchmarks that need no Java: pandas, Polars, DuckDB, PyArrow
     Data,
     /// PySpark with its pipelines; needs Java 17
@@ -36,6 +38,7 @@ impl Environment {
     fn name(self) -> &'static str {
         match self {
             Self::Readback => "readback",
+            Self::Stores => "stores",
             Self::Data => "data",
             Self::Spark => "spark",
             Self::Dist => "dist",
@@ -44,7 +47,7 @@ impl Environment {
 
     fn requirements(self, root: &Path) -> PathBuf {
         let folder = match self {
-            Self::Readback | Self::Dist => root.join("xtask/python"),
+            Self::Readback | Self::Stores | Self::Dist => root.join("xtask/python"),
             Self::Data | Self::Spark => root.join("bench/peers"),
         };
         folder.join(format!("{}.requirements.txt", self.name()))
