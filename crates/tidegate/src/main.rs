@@ -27,9 +27,10 @@ use context::Context;
 use exit::Exit;
 use failure::Failure;
 
-// The allocator is the system's. To measure another one, set it here and nowhere else:
-// #[global_allocator]
-// static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+/// Columns are large blocks that come and go on several threads. glibc returns each to the kernel and faults it in again,
+/// which took a third of the time of some queries (docs/decisions/0008-allocator.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     failure::install_panic_hook();
