@@ -180,7 +180,7 @@ fn draw_reason(reason: &Reason, screen: &Screen) -> String {
         (Some(column), Some(value)) if !message.contains(value.as_str()) => {
             line += &format!(" {column} = '{}'", cut(&one_line(value), 60));
         }
-        (Some(column), _) if !message.contains(column.as_str()) => line += &format!(" {column}"),
+        (Some(column), _) if !names(&message, column) => line += &format!(" {column}"),
         _ => {}
     }
     if message.is_empty() {
@@ -190,10 +190,26 @@ fn draw_reason(reason: &Reason, screen: &Screen) -> String {
     }
 }
 
+/// Whether the message names the column, as a word of its own.
+fn names(message: &str, column: &str) -> bool {
+    let part_of_word = |c: char| c.is_alphanumeric() || c == '_';
+    message.match_indices(column).any(|(at, found)| {
+        !message[..at].ends_with(part_of_word)
+            && !message[at + found.len()..].starts_with(part_of_word)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::arguments::Colour;
+
+    #[test]
+    fn a_column_is_named_only_where_it_is_a_word() {
+        let message = "'x' is not a valid BIGINT";
+        assert!(!names(message, "id") && !names(message, "n"));
+        assert!(names("id is NULL", "id") && names("the key id = 1", "id"));
+    }
 
     #[test]
     fn a_row_is_shown_with_every_reason() {
