@@ -28,6 +28,8 @@ pub struct Arguments {
 const TABLES: [&str; 8] = [
     "customer", "lineitem", "nation", "orders", "part", "partsupp", "region", "supplier",
 ];
+/// The number of the query that reads nothing.
+const START: u32 = 0;
 /// How much longer than DuckDB all queries together may take.
 const FACTOR_MAX: f64 = 1.3;
 
@@ -38,8 +40,10 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
     let data = data(&arguments.scale, &python, places)?;
     let work = work_folder(places, "tpch")?;
     let mut rows = Vec::new();
-    let mut totals = [0.0; 2];
-    for (number, query) in queries(arguments, places)? {
+    let (mut totals, mut starts) = ([0.0; 2], [0.0; 2]);
+    let mut queries = queries(arguments, places)?;
+    queries.insert(0, (START, "SELECT 1 AS one".to_owned()));
+    for (number, query) in queries {
         let contestants = [
             tidegate(number, &query, &data, &binary),
             duckdb(number, &query, &data, &python, places),
@@ -49,12 +53,19 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
             .iter()
             .map(|outcome| contest::round_folder(&work, &outcome.name));
         let answers = compare(&python, &folders.collect::<Vec<_>>(), number, places)?;
-        for (total, outcome) in totals.iter_mut().zip(&outcomes) {
-            *total += outcome.wall_seconds();
+        for (at, outcome) in outcomes.iter().enumerate() {
+            match number {
+                START => starts[at] = outcome.wall_seconds(),
+                _ => totals[at] += outcome.wall_seconds(),
+            }
         }
-        rows.push(row(&format!("Q{number}"), &outcomes, answers));
+        let name = match number {
+            START => "start alone".to_owned(),
+            _ => format!("Q{number}"),
+        };
+        rows.push(row(&name, &outcomes, answers));
     }
-    let text = report(rows, totals, &arguments.scale);
+    let text = report(rows, totals, starts, &arguments.scale);
     arguments.common.publish(&text)
 }
 
@@ -71,15 +82,20 @@ fn row(name: &str, outcomes: &[Outcome], answers: String) -> Vec<String> {
     ]
 }
 
-fn report(mut rows: Vec<Vec<String>>, totals: [f64; 2], scale: &str) -> String {
-    rows.push(vec![
-        "all".to_owned(),
-        report::seconds(totals[0]),
-        report::seconds(totals[1]),
-        report::ratio(totals[0], totals[1]),
-        String::new(),
-        String::new(),
-    ]);
+fn report(mut rows: Vec<Vec<String>>, totals: [f64; 2], starts: [f64; 2], scale: &str) -> String {
+    // A view that selects 1 shows what a process costs before it reads anything; Python is most of it for DuckDB.
+    let queries = rows.len().saturating_sub(1) as f64;
+    let net = [0, 1].map(|at| totals[at] - queries * starts[at]);
+    for (name, seconds) in [("all", totals), ("all, less starts", net)] {
+        rows.push(vec![
+            name.to_owned(),
+            report::seconds(seconds[0]),
+            report::seconds(seconds[1]),
+            report::ratio(seconds[0], seconds[1]),
+            String::new(),
+            String::new(),
+        ]);
+    }
     let head = [
         "query",
         "Tidegate s",
@@ -90,8 +106,11 @@ fn report(mut rows: Vec<Vec<String>>, totals: [f64; 2], scale: &str) -> String {
     ];
     let heading = report::heading(&format!("TPC-H, scale {scale}, a process a query"));
     let met = report::verdict(totals[0] <= FACTOR_MAX * totals[1]);
+    let met_net = report::verdict(net[0] <= FACTOR_MAX * net[1]);
     let table = report::table(&head, &rows);
-    format!("{heading}\n\n{table}\n- within {FACTOR_MAX}× of DuckDB, all together: {met}\n")
+    format!(
+        "{heading}\n\n{table}\n- within {FACTOR_MAX}× of DuckDB, all together: {met}; less the starts: {met_net}\n"
+    )
 }
 
 /// The data of the cache, made when it is missing: `TABLE.parquet` each.
