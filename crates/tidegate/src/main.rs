@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod allocator;
 mod arguments;
 mod commands;
 mod context;
@@ -27,12 +28,8 @@ use context::Context;
 use exit::Exit;
 use failure::Failure;
 
-/// Columns are large blocks that come and go on several threads. glibc returns each to the kernel and faults it in again,
-/// which took a third of the time of some queries (docs/decisions/0008-allocator.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_what_is_freed();
     failure::install_panic_hook();
     tidegate_lake::arm_fail_points();
     let arguments = match Arguments::try_parse() {
