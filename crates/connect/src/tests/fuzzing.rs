@@ -83,6 +83,38 @@ fn csv_of_any_bytes() {
 }
 
 #[test]
+fn a_quote_that_never_closes_reads_the_same_in_blocks_of_any_size() {
+    // Found by the fuzzer: where the look-ahead of a block ended decided about the message.
+    let lines = b"a,b\n\"e n\n56\nail77.56\n56\n.164.77.5660.1\n56\nail724.77.56\n56\n".to_vec();
+    for more in 0..120 {
+        let text = [
+            lines.clone(),
+            b"56\n7,8\nx".repeat(20),
+            vec![b'5'; more],
+            b"\n".to_vec(),
+        ];
+        fuzz_csv(&text.concat());
+    }
+    fuzz_csv(
+        b"m \x00\x00\x00ant,coutr-1;\n\"e n\n56\nail77.56\n56\n56\nail724.77.56\n.164.77.\xef\xbb\xbf560.1\x01\
+          \x00\x00\x00\x00\x00\x00\x12\n56\n56\nail724.77.56\n.164.77.56\n56\n56\n56\nail72+example,120.164.77.56\n56\n5\
+          \x01\x00\x00\x00\x00\x00\x00&example,120.164.77.56\n64.77.56\n56\n56\n56\nail72+example,120.164.77.56\n",
+    );
+}
+
+#[test]
+fn a_row_that_is_too_long_and_wrong_at_its_end_reads_the_same_in_blocks_of_any_size() {
+    // Found by the fuzzer: a small block does not see the bytes beyond the limit.
+    for length in 195..210 {
+        for end in [b"\x81\r\n!ed;2;5".as_slice(), b"\"\r\n1;2;3", b"\x81"] {
+            for start in ["2;\"li", "2;x;", ""] {
+                fuzz_csv(&[b"a;b;c\n", start.as_bytes(), &vec![b'z'; length], end].concat());
+            }
+        }
+    }
+}
+
+#[test]
 fn json_of_any_bytes() {
     let parts: &[&[u8]] = &[
         b"{",

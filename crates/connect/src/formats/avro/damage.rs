@@ -348,3 +348,33 @@ fn as_deep_as_is_allowed_can_be_read() {
     assert!(opened.error.is_none(), "{:?}", opened.error);
     assert!(opened.rows()[0].ends_with(&format!("{{f: 1{}", "}".repeat(19))));
 }
+#[test]
+fn a_header_that_claims_more_than_there_is_is_refused() {
+    for (map, name) in [
+        (zigzag(1 << 60), "entries"),
+        ([zigzag(1), zigzag(1 << 60)].concat(), "a key"),
+        ([zigzag(1), zigzag(-1)].concat(), "a negative key"),
+        (
+            [zigzag(1), text("avro.schema"), zigzag(i64::MAX)].concat(),
+            "a schema",
+        ),
+        (
+            [zigzag(i64::MIN), zigzag(1 << 60)].concat(),
+            "a run of entries",
+        ),
+        ([zigzag(0), vec![7; 16]].concat(), "nothing"),
+        (
+            [zigzag(1), text("avro.schema"), text("\u{1}")].concat(),
+            "no JSON",
+        ),
+    ] {
+        let bytes = [b"Obj\x01".to_vec(), map, vec![0; 40]].concat();
+        let mut message = String::new();
+        let most = peak(|| message = refusal("t.avro", &bytes, &[]));
+        assert!(
+            message.contains("its header") || message.contains("its schema"),
+            "{name}: {message}"
+        );
+        assert!(most < MUCH, "{name}: {most}");
+    }
+}

@@ -383,22 +383,8 @@ impl<'a> Splitter<'a> {
                 return false;
             }
         }
-        if self.next_invalid <= newline_at {
-            let message = NOT_VALID.to_owned();
-            self.reject(stop, newline_at, MalformedKind::Encoding, message);
-        } else if stop - at > self.rules.limit {
-            let message = format!(
-                "the row is longer than {} bytes (option maxRowBytes)",
-                self.rules.limit
-            );
-            self.reject(stop, newline_at, MalformedKind::TooLong, message);
-        } else if newline_at >= self.end && self.last && self.cut {
-            self.reject(
-                stop,
-                newline_at,
-                MalformedKind::Truncated,
-                "the file breaks off in this row".to_owned(),
-            );
+        if let Some((kind, message)) = self.spoilt(stop, newline_at) {
+            self.reject(stop, newline_at, kind, message);
         } else if !fits {
             let message = format!("{fields} fields, where {expected} were expected");
             self.reject(
@@ -435,6 +421,23 @@ impl<'a> Splitter<'a> {
             more.reverse();
             self.invalid = more;
             self.next_invalid = self.invalid.last().map_or(usize::MAX, |range| range.0);
+        }
+    }
+
+    /// What is wrong with the current record up to `stop`, whatever its fields are. Its length comes first:
+    /// of what is too long, a small block does not see all.
+    fn spoilt(&self, stop: usize, newline_at: usize) -> Option<(MalformedKind, String)> {
+        let limit = self.rules.limit;
+        if stop - self.at > limit {
+            let message = format!("the row is longer than {limit} bytes (option maxRowBytes)");
+            Some((MalformedKind::TooLong, message))
+        } else if self.next_invalid <= newline_at {
+            Some((MalformedKind::Encoding, NOT_VALID.to_owned()))
+        } else if newline_at >= self.end && self.last && self.cut {
+            let message = "the file breaks off in this row".to_owned();
+            Some((MalformedKind::Truncated, message))
+        } else {
+            None
         }
     }
 
@@ -476,26 +479,14 @@ impl<'a> Splitter<'a> {
         let newline_at = self.next_line();
         self.crossings = 0;
         let stop = self.without_return(self.at, newline_at);
-        if self.next_invalid <= newline_at {
-            self.reject(
-                stop,
-                newline_at,
-                MalformedKind::Encoding,
-                message + ", and bytes are not valid in the file's encoding",
-            );
-        } else if stop - self.at > self.rules.limit {
-            let message = format!(
-                "the row is longer than {} bytes (option maxRowBytes)",
-                self.rules.limit
-            );
-            self.reject(stop, newline_at, MalformedKind::TooLong, message);
-        } else if newline_at >= self.end && self.last && self.cut {
-            self.reject(
-                stop,
-                newline_at,
-                MalformedKind::Truncated,
-                "the file breaks off in this row".to_owned(),
-            );
+        if let Some((kind, spoilt)) = self.spoilt(stop, newline_at) {
+            let message = match kind {
+                MalformedKind::Encoding => {
+                    message + ", and bytes are not valid in the file's encoding"
+                }
+                _ => spoilt,
+            };
+            self.reject(stop, newline_at, kind, message);
         } else {
             self.reject(stop, newline_at, kind, message);
         }

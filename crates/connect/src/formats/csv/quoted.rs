@@ -92,15 +92,18 @@ impl Splitter<'_> {
         if self.first_newline.is_none() {
             self.first_newline = Some((position, next));
         }
-        if position >= self.end {
+        let never = self.rules.multi_line == MultiLine::Never;
+        // Where the look-ahead of a small block ends, a big one goes on: what is too long is said first.
+        let too_long = !never && position - self.at > self.rules.limit;
+        if position >= self.end && !too_long {
             return Err(Broken("a quoted value is not closed".to_owned()));
         }
-        if self.rules.multi_line == MultiLine::Never {
+        if never {
             return Err(Broken(
                 "a quoted value is not closed on its line".to_owned(),
             ));
         }
-        if position - self.at > self.rules.limit {
+        if too_long {
             let limit = self.rules.limit;
             return Err(Broken(format!(
                 "a quoted value is not closed within {limit} bytes"
