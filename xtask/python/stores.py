@@ -177,4 +177,7 @@ def main():
                 store.stop()
 
 
-main()
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    os._exit(0)  # as in readback.py: without waiting for the threads of the libraries
