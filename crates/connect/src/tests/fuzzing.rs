@@ -103,6 +103,24 @@ fn a_quote_that_never_closes_reads_the_same_in_blocks_of_any_size() {
 }
 
 #[test]
+fn a_quote_that_closes_beyond_the_limit_reads_the_same_in_blocks_of_any_size() {
+    for length in (150..260).step_by(3) {
+        let filler = [b"b\nc ".as_slice(), &vec![b'z'; length]].concat();
+        for end in [
+            "\",2\n",
+            "\"x,2\n",
+            "\"   x\n",
+            "\",\"3\n\"\n",
+            "x,\"\"\n",
+            "\"\n1,2\n",
+        ] {
+            fuzz_csv(&[b"a,b\n\"", filler.as_slice(), end.as_bytes(), b"7,8\n9,1\n"].concat());
+            fuzz_csv(&[b"a\n\"", filler.as_slice(), end.as_bytes(), b"7\n"].concat());
+        }
+    }
+}
+
+#[test]
 fn a_row_that_is_too_long_and_wrong_at_its_end_reads_the_same_in_blocks_of_any_size() {
     // Found by the fuzzer: a small block does not see the bytes beyond the limit.
     for length in 195..210 {

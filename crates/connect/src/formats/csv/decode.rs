@@ -376,8 +376,12 @@ impl<'a> Splitter<'a> {
             && self.data[at..stop].ends_with(self.delimiter);
         let fits = fields == expected || trailing || (self.rules.pad && fields < expected);
         if self.crossings > 0 {
-            let whole = fits && stop - at <= self.rules.limit;
-            if !whole || self.holds_a_row(at, stop) {
+            if stop - at > self.rules.limit {
+                let message = self.not_complete();
+                self.reject_line(MalformedKind::BrokenQuote, message);
+                return false;
+            }
+            if !fits || self.holds_a_row(at, stop) {
                 let message = "a quoted value is not closed on its line, and the lines below do not complete the row";
                 self.reject_line(MalformedKind::BrokenQuote, message.to_owned());
                 return false;

@@ -104,13 +104,24 @@ impl Splitter<'_> {
             ));
         }
         if too_long {
-            let limit = self.rules.limit;
-            return Err(Broken(format!(
-                "a quoted value is not closed within {limit} bytes"
-            )));
+            return Err(Broken(self.not_complete()));
         }
         self.crossings += 1;
         Ok(())
+    }
+
+    /// What is said of a record over several lines that is longer than it may be. A small block does not
+    /// see more of it than that, so nothing else may be said.
+    pub(super) fn not_complete(&self) -> String {
+        let limit = self.rules.limit;
+        format!(
+            "a quoted value is not closed on its line, nor the row complete within {limit} bytes"
+        )
+    }
+
+    /// Whether the record crosses lines and `position` is beyond its limit.
+    fn is_beyond(&self, position: usize) -> bool {
+        self.crossings > 0 && position - self.at > self.rules.limit
     }
 
     /// What follows the closing quote: a delimiter, or the end of the record, else it is broken.
@@ -118,6 +129,9 @@ impl Splitter<'_> {
     fn behind(&mut self, next: &mut usize, close: usize) -> Result<(usize, bool), Broken> {
         let data = self.data;
         let mut at = close + 1;
+        if self.is_beyond(close) {
+            return Err(Broken(self.not_complete()));
+        }
         if self.rules.dialect.trim_trailing {
             while matches!(data[at], b' ' | b'\t') && !data[at..].starts_with(self.delimiter) {
                 at += 1;
@@ -129,6 +143,9 @@ impl Splitter<'_> {
         let ends = data[newline_at] == newline;
         let delimited = data[at.min(self.end)..self.end].starts_with(self.delimiter);
         if !(ends || delimited) {
+            if self.is_beyond(at) {
+                return Err(Broken(self.not_complete()));
+            }
             let place = close - self.at + 2;
             return Err(Broken(format!(
                 "text behind a closing quote (character {place} of the row)"
