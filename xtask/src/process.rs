@@ -14,27 +14,27 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call of `program`.
+    /// A call of `program`, without what the cargo that called us told about our own package: build scripts that watch
+    /// these variables (ring's does) would run again after every other way of building, and all above them with it;
+    /// also where another program (maturin) calls cargo.
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(program);
         command.stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            let shown = name.to_string_lossy();
+            if shown.starts_with("CARGO_PKG_") || shown.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&name);
+            }
+        }
         Self {
             command,
             help: "install it and put it into PATH",
         }
     }
 
-    /// A call of the cargo that called us, without what it told us about our own package: build scripts that watch
-    /// these variables (ring's does) would run again after every other way of building, and all above them with it.
+    /// A call of the cargo that called us.
     pub fn cargo() -> Self {
-        let mut call = Self::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        for (name, _) in std::env::vars_os() {
-            let shown = name.to_string_lossy();
-            if shown.starts_with("CARGO_PKG_") || shown.starts_with("CARGO_MANIFEST_") {
-                call.command.env_remove(&name);
-            }
-        }
-        call
+        Self::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
     }
 
     /// What to say when the program is not there.
