@@ -154,6 +154,7 @@ impl<'w> Update<'w> {
                         until: table.version(),
                     });
                 }
+                RelationTarget::Records { .. } => {}
                 RelationTarget::Files {
                     path,
                     format,
@@ -278,7 +279,7 @@ impl<'w> Update<'w> {
                         (RelationTarget::Table { name, .. }, None) => {
                             self.bind_table(name, &path, reads).await?
                         }
-                        (RelationTarget::Files { .. }, None) => {
+                        (RelationTarget::Files { .. } | RelationTarget::Records { .. }, None) => {
                             let table = self.bind_files(relation, &path, reads, scan)?;
                             hidden = table.hidden();
                             Arc::new(table)

@@ -236,7 +236,7 @@ fn straight<'s>(step: &'s Step<'_>) -> Option<&'s LeafFiles> {
     };
     match relation.target {
         RelationTarget::Files { .. } => step.reads.files.get(&relation.binding),
-        RelationTarget::Table { .. } => None,
+        RelationTarget::Table { .. } | RelationTarget::Records { .. } => None,
     }
 }
 
