@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use deltalake::kernel::Remove;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tidegate_project::TableName;
 
@@ -25,20 +26,21 @@ use crate::spec::{CLUSTER_BY, TableSpec};
 use crate::storage::Place;
 use crate::table::{LakeTable, TableFile};
 use crate::write::DataFile;
-use crate::{protocol, schema, upkeep};
+use crate::{prepared, protocol, schema, upkeep};
 
 /// How often a commit is tried against faster writers.
 const ATTEMPTS_MAX: usize = 100;
 
 /// What becomes of the rows that are in the table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CommitMode {
     /// They stay. New columns are added to the table, numbers may become wider.
     Append,
     /// All of them go, and the table takes the columns of the commit.
     Overwrite,
     /// Those in these files go. If one of the files is no longer there, nothing is committed.
-    Replace(Vec<Arc<TableFile>>),
+    Replace(#[serde(with = "prepared::table_files")] Vec<Arc<TableFile>>),
 }
 
 /// The epoch that a commit belongs to.
@@ -108,8 +110,17 @@ pub struct Committed {
     pub table: LakeTable,
 }
 
+/// What becomes of files that a commit did not need, because the table has the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unused {
+    /// They are this process's own, and are removed.
+    Removed,
+    /// An intent names them, and another process may have committed them.
+    Kept,
+}
+
 /// The bytes of a commit, and the version they are for.
-struct Prepared {
+struct NewVersion {
     version: u64,
     bytes: Bytes,
 }
@@ -123,6 +134,15 @@ impl Lake {
     /// columns do not fit. Nothing is committed then, and the files are left to
     /// [`Lake::discard`] or the vacuum.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, LakeError> {
+        self.commit_with(commit, Unused::Removed).await
+    }
+
+    /// As [`Lake::commit`], with a say about files that are not needed.
+    pub(crate) async fn commit_with(
+        &self,
+        commit: Commit,
+        unused: Unused,
+    ) -> Result<Committed, LakeError> {
         let name = &commit.spec.name;
         let place = self.place(name, commit.spec.location.as_deref()).await?;
         let schema = commit.spec.stored_schema()?;
@@ -131,7 +151,9 @@ impl Lake {
             if let Some(table) = &current
                 && is_done(&commit, table)?
             {
-                self.discard(&commit.spec.name, &commit.files).await?;
+                if unused == Unused::Removed {
+                    self.discard(&commit.spec.name, &commit.files).await?;
+                }
                 let (version, table) = (table.version(), table.clone());
                 return Ok(Committed {
                     version,
@@ -142,13 +164,16 @@ impl Lake {
             if current.is_none() {
                 check_first(&commit)?;
             }
-            let prepared = prepare(&commit, &schema, &place, current.as_ref()).await?;
-            fail_point!("lake.commit.before");
-            if put(&place, &prepared).await? {
-                fail_point!("lake.commit.after");
-                return self.finish(&commit, &place, prepared.version).await;
+            if unused == Unused::Kept && attempt == 0 {
+                prepared::check_there(&place, &commit.files).await?;
             }
-            tracing::debug!(table = %name, version = prepared.version, "another writer was faster");
+            let version = prepare(&commit, &schema, &place, current.as_ref()).await?;
+            fail_point!("lake.commit.before");
+            if put(&place, &version).await? {
+                fail_point!("lake.commit.after");
+                return self.finish(&commit, &place, version.version).await;
+            }
+            tracing::debug!(table = %name, version = version.version, "another writer was faster");
             let pause = std::time::Duration::from_millis(2 * (attempt as u64).min(50));
             tokio::time::sleep(pause).await;
         }
@@ -204,15 +229,15 @@ impl Lake {
 
 /// Writes the commit if there is none of its version. An answer that was lost on the way is found
 /// out: if the commit that is there is this one, it is written.
-async fn put(place: &Place, prepared: &Prepared) -> Result<bool, LakeError> {
-    let name = commit_name(prepared.version);
-    if place.put_new(&name, prepared.bytes.clone()).await? {
+async fn put(place: &Place, new: &NewVersion) -> Result<bool, LakeError> {
+    let name = commit_name(new.version);
+    if place.put_new(&name, new.bytes.clone()).await? {
         return Ok(true);
     }
     Ok(place
         .get(&name)
         .await?
-        .is_some_and(|there| there == prepared.bytes))
+        .is_some_and(|there| there == new.bytes))
 }
 
 /// Whether the epoch is in the table. Fails if the table holds another than its predecessor.
@@ -254,7 +279,7 @@ async fn prepare(
     schema: &SchemaRef,
     place: &Place,
     current: Option<&LakeTable>,
-) -> Result<Prepared, LakeError> {
+) -> Result<NewVersion, LakeError> {
     let key = commit.spec.name.key();
     let state = current.map(|table| &table.inner().state);
     if let Some(state) = state {
@@ -313,7 +338,7 @@ async fn prepare(
     }
     tracing::trace!(place = %place.url, bytes = lines.len(), "commit prepared");
     let version = state.map_or(0, |state| state.version + 1);
-    Ok(Prepared {
+    Ok(NewVersion {
         version,
         bytes: Bytes::from(lines),
     })

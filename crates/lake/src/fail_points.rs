@@ -8,6 +8,8 @@
 
 /// Every fail point of the lake, in the order in which an update of a flow passes them.
 pub const FAIL_POINTS: &[&str] = &[
+    "lake.state.before",
+    "lake.state.after",
     "lake.intent.before",
     "lake.intent.after",
     "lake.write.open",

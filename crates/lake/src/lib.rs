@@ -23,6 +23,7 @@ mod history;
 mod lake;
 mod log;
 mod names;
+mod prepared;
 mod protocol;
 mod provider;
 mod pruning;
@@ -40,11 +41,12 @@ pub use error::{LakeError, LakeErrorKind};
 pub use fail_points::{FAIL_POINTS, arm_fail_points};
 pub use flow_log::{
     Closing, FLOW_LOG_FORMAT, FilePosition, FileRead, FlowLog, Intent, IntentOutcome, NextLine,
-    Positions, SNAPSHOT_EVERY_EPOCHS, TablePosition, TableRead,
+    Offsets, Positions, SNAPSHOT_EVERY_EPOCHS, StateFile, TablePosition, TableRead,
 };
 pub use history::HistoryEntry;
 pub use lake::Lake;
 pub use names::FlowId;
+pub use prepared::{Prepared, PreparedTable};
 pub use spec::{CLUSTER_BY, TARGET_FILE_BYTES_DEFAULT, TARGET_FILE_SIZE, TableSpec};
 pub use table::{AsOf, LakeTable, TableFile};
 pub use upkeep::{OptimizeOptions, Optimized, VacuumOptions, Vacuumed};
