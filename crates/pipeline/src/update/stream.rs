@@ -306,7 +306,7 @@ fn batches(
 }
 
 /// A batch of a query as the gate takes it: with its position column taken off, cut where the source changes.
-fn incoming(batch: &RecordBatch, source: &Arc<str>) -> Result<Vec<Incoming>> {
+pub(super) fn incoming(batch: &RecordBatch, source: &Arc<str>) -> Result<Vec<Incoming>> {
     let Ok(index) = batch.schema().index_of(POSITION) else {
         return Ok(vec![Incoming::typed(batch.clone(), Arc::clone(source))]);
     };
