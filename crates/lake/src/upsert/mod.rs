@@ -309,3 +309,6 @@ fn can_be_key(data_type: &DataType) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, feature = "failpoints"))]
+mod kill;
