@@ -25,6 +25,7 @@ use crate::names::FlowId;
 use crate::spec::{CLUSTER_BY, TableSpec};
 use crate::storage::Place;
 use crate::table::{LakeTable, TableFile};
+use crate::upsert::{Rewriter, Rewritten, Upsert};
 use crate::write::DataFile;
 use crate::{prepared, protocol, schema, upkeep};
 
@@ -41,6 +42,9 @@ pub enum CommitMode {
     Overwrite,
     /// Those in these files go. If one of the files is no longer there, nothing is committed.
     Replace(#[serde(with = "prepared::table_files")] Vec<Arc<TableFile>>),
+    /// Those with certain keys go: see [`crate::UpsertPlan`]. Files that hold such rows are written
+    /// anew without them when the commit is made, from the table as it is then.
+    Upsert(Upsert),
 }
 
 /// The epoch that a commit belongs to.
@@ -146,10 +150,33 @@ impl Lake {
         let name = &commit.spec.name;
         let place = self.place(name, commit.spec.location.as_deref()).await?;
         let schema = commit.spec.stored_schema()?;
+        let mut rewriter = match &commit.mode {
+            CommitMode::Upsert(upsert) => Some(Rewriter::new(self, &commit.spec, upsert)),
+            _ => None,
+        };
+        let done = self
+            .attempt(&commit, unused, &place, &schema, rewriter.as_mut())
+            .await;
+        if let Some(rewriter) = rewriter {
+            rewriter.clean(done.is_ok()).await;
+        }
+        done
+    }
+
+    /// Tries to commit, anew after each faster writer.
+    async fn attempt(
+        &self,
+        commit: &Commit,
+        unused: Unused,
+        place: &Place,
+        schema: &SchemaRef,
+        mut rewriter: Option<&mut Rewriter<'_>>,
+    ) -> Result<Committed, LakeError> {
+        let name = &commit.spec.name;
         for attempt in 0..ATTEMPTS_MAX {
             let current = self.table(name).await?;
             if let Some(table) = &current
-                && is_done(&commit, table)?
+                && is_done(commit, table)?
             {
                 if unused == Unused::Removed {
                     self.discard(&commit.spec.name, &commit.files).await?;
@@ -162,16 +189,20 @@ impl Lake {
                 });
             }
             if current.is_none() {
-                check_first(&commit)?;
+                check_first(commit)?;
             }
             if unused == Unused::Kept && attempt == 0 {
-                prepared::check_there(&place, &commit.files).await?;
+                prepared::check_there(place, &commit.files).await?;
             }
-            let version = prepare(&commit, &schema, &place, current.as_ref()).await?;
+            let rewritten = match (&mut rewriter, &current) {
+                (Some(rewriter), Some(table)) => rewriter.against(table).await?,
+                _ => Rewritten::default(),
+            };
+            let version = prepare(commit, schema, place, current.as_ref(), rewritten).await?;
             fail_point!("lake.commit.before");
-            if put(&place, &version).await? {
+            if put(place, &version).await? {
                 fail_point!("lake.commit.after");
-                return self.finish(&commit, &place, version.version).await;
+                return self.finish(commit, place, version.version).await;
             }
             tracing::debug!(table = %name, version = version.version, "another writer was faster");
             let pause = std::time::Duration::from_millis(2 * (attempt as u64).min(50));
@@ -279,6 +310,7 @@ async fn prepare(
     schema: &SchemaRef,
     place: &Place,
     current: Option<&LakeTable>,
+    rewritten: Rewritten,
 ) -> Result<NewVersion, LakeError> {
     let key = commit.spec.name.key();
     let state = current.map(|table| &table.inner().state);
@@ -286,7 +318,7 @@ async fn prepare(
         protocol::check_writable(&key, &state.protocol, &state.metadata)?;
     }
     let schema = match (current, &commit.mode) {
-        (Some(table), CommitMode::Append | CommitMode::Replace(_)) => {
+        (Some(table), mode) if !matches!(mode, CommitMode::Overwrite) => {
             check_partitions(commit, &state_partitions(state))?;
             schema::evolve(&key, &table.schema(), schema)?
         }
@@ -298,7 +330,7 @@ async fn prepare(
         &schema,
         &metadata.configuration,
     );
-    let removes = removes(commit, current).await?;
+    let removes = removes(commit, current, &rewritten.gone).await?;
     if !removes.is_empty() && protocol::is_append_only(&metadata) {
         return Err(LakeError::Specification {
             table: key,
@@ -333,7 +365,7 @@ async fn prepare(
     for remove in &removes {
         push_line(&mut lines, "remove", remove).map_err(bug)?;
     }
-    for file in &commit.files {
+    for file in commit.files.iter().chain(&rewritten.files) {
         push_line(&mut lines, "add", &file.add).map_err(bug)?;
     }
     tracing::trace!(place = %place.url, bytes = lines.len(), "commit prepared");
@@ -415,7 +447,11 @@ fn metadata(
 }
 
 /// The files that go.
-async fn removes(commit: &Commit, current: Option<&LakeTable>) -> Result<Vec<Remove>, LakeError> {
+async fn removes(
+    commit: &Commit,
+    current: Option<&LakeTable>,
+    rewritten: &[Arc<TableFile>],
+) -> Result<Vec<Remove>, LakeError> {
     let (Some(table), false) = (current, matches!(commit.mode, CommitMode::Append)) else {
         return match &commit.mode {
             CommitMode::Replace(files) if !files.is_empty() => Err(conflict(commit, &files[0])),
@@ -426,6 +462,10 @@ async fn removes(commit: &Commit, current: Option<&LakeTable>) -> Result<Vec<Rem
     let data_change = commit.files.iter().all(|file| file.add.data_change);
     match &commit.mode {
         CommitMode::Append => Ok(Vec::new()),
+        CommitMode::Upsert(_) => Ok(rewritten
+            .iter()
+            .map(|file| remove_action(file, true))
+            .collect()),
         CommitMode::Overwrite => Ok(files.iter().map(|file| remove_action(file, true)).collect()),
         CommitMode::Replace(gone) => {
             let here: HashMap<&str, &Arc<TableFile>> =
@@ -487,7 +527,7 @@ fn commit_info(commit: &Commit, removes: &[Remove]) -> CommitInfo {
         (CommitMode::Append, Some(_)) => ("STREAMING UPDATE", "Append"),
         (CommitMode::Append, None) => ("WRITE", "Append"),
         (CommitMode::Overwrite, _) => ("WRITE", "Overwrite"),
-        (CommitMode::Replace(_), _) => ("MERGE", "Append"),
+        (CommitMode::Replace(_) | CommitMode::Upsert(_), _) => ("MERGE", "Append"),
     };
     parameters.insert("mode".to_owned(), json!(mode));
     let metrics = json!({

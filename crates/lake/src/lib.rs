@@ -27,12 +27,14 @@ mod prepared;
 mod protocol;
 mod provider;
 mod pruning;
+mod rewrite;
 pub mod schema;
 mod spec;
 mod statistics;
 mod storage;
 mod table;
 mod upkeep;
+mod upsert;
 mod write;
 
 pub use changes::Changes;
@@ -50,6 +52,7 @@ pub use prepared::{Prepared, PreparedTable};
 pub use spec::{CLUSTER_BY, TARGET_FILE_BYTES_DEFAULT, TARGET_FILE_SIZE, TableSpec};
 pub use table::{AsOf, LakeTable, TableFile};
 pub use upkeep::{OptimizeOptions, Optimized, VacuumOptions, Vacuumed};
+pub use upsert::{Staged, Upsert, UpsertPlan, UpsertWriter};
 pub use write::{Codec, DataFile, PartWriter, WritePlan};
 
 #[cfg(test)]
