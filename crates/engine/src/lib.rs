@@ -25,6 +25,7 @@ mod session;
 mod settings;
 mod shape;
 mod spark;
+pub mod windows;
 
 pub use bindings::{Binding, Bindings};
 pub use engine::Engine;

@@ -12,11 +12,13 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 
 use crate::error::{EngineError, sentence};
 use crate::settings::EngineSettings;
 use crate::spark;
+use crate::windows::ExpandWindows;
 
 /// How many memory consumers a message about exhausted memory names.
 const NAMED_CONSUMERS: usize = 3;
@@ -35,6 +37,7 @@ pub(crate) fn build(settings: &EngineSettings) -> Result<SessionState, EngineErr
     let mut builder = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime(settings)?)
+        .with_optimizer_rules(optimizer_rules())
         .with_default_features();
     spark::install(&mut builder);
     let mut state = builder
@@ -42,6 +45,13 @@ pub(crate) fn build(settings: &EngineSettings) -> Result<SessionState, EngineErr
         .build();
     spark::install_rules(&mut state)?;
     Ok(state)
+}
+
+/// DataFusion's rules, after those that make a plan executable at all.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    rules.insert(0, Arc::new(ExpandWindows));
+    rules
 }
 
 /// The options in which Tidegate differs from DataFusion, for a machine of few processors and for

@@ -8,7 +8,10 @@ mod common;
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::LogicalPlan;
+use tidegate_engine::windows::{WindowMarker, marker_of};
 use tidegate_engine::{
     Bindings, ColumnLineage, Engine, EngineError, EngineSettings, InfluenceKind, OriginKind, memory,
 };
@@ -429,4 +432,109 @@ fn replaced_functions_run_on_batches() {
         .unwrap();
     let truth = compiled.evaluate(&batch).unwrap();
     assert_eq!(truth.true_count(), 2);
+}
+
+/// The markers by which a plan groups, and their times.
+fn markers(sql: &str) -> Vec<(WindowMarker, String)> {
+    let planned = common::plan(&common::engine(), sql).unwrap();
+    let mut found = Vec::new();
+    planned
+        .logical_plan()
+        .apply(|node| {
+            if let LogicalPlan::Aggregate(aggregate) = node {
+                let markers = aggregate.group_expr.iter().filter_map(marker_of);
+                found.extend(markers.map(|(marker, time)| (marker, time.to_string())));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .unwrap();
+    found
+}
+
+#[test]
+fn windows_stay_in_the_plan_for_streams_to_read() {
+    let minute = 60_000_000;
+    let cases = [
+        (
+            "window(ts, '10 minutes')",
+            WindowMarker::Tumbling {
+                length: 10 * minute,
+                start: 0,
+            },
+        ),
+        (
+            "window(ts, '10 minutes', '10 minutes', '-1 minute')",
+            WindowMarker::Tumbling {
+                length: 10 * minute,
+                start: -minute,
+            },
+        ),
+        (
+            "window(ts, INTERVAL 1 HOUR, '5 minutes', '30 seconds')",
+            WindowMarker::Hopping {
+                length: 60 * minute,
+                slide: 5 * minute,
+                start: minute / 2,
+            },
+        ),
+        (
+            "session_window(ts, INTERVAL '30' MINUTES)",
+            WindowMarker::Session { gap: 30 * minute },
+        ),
+        (
+            "cumulate_window(ts, '1 day', '1 hour')",
+            WindowMarker::Cumulating {
+                max: 24 * 60 * minute,
+                step: 60 * minute,
+            },
+        ),
+    ];
+    for (call, marker) in cases {
+        let sql = format!("SELECT {call} AS w, card, count(*) AS n FROM payments GROUP BY w, card");
+        assert_eq!(
+            markers(&sql),
+            [(marker, "payments.ts".to_owned())],
+            "{call}"
+        );
+    }
+    let sql = "SELECT count(*) AS n FROM (SELECT window(ts, '1 minute') AS w FROM payments) \
+               GROUP BY window(w, '1 hour')";
+    let found = markers(sql);
+    assert!(found[0].1.starts_with("window_time("), "{found:?}");
+    assert_eq!(
+        markers("SELECT count(*) AS n FROM payments GROUP BY ts"),
+        []
+    );
+}
+
+#[tokio::test]
+async fn windows_are_grouped_by_one_number() {
+    let engine = common::engine();
+    let sql = "SELECT window(ts, '1 hour') AS w, count(*) AS n FROM payments GROUP BY w";
+    let explained = engine
+        .explain(&common::plan(&engine, sql).unwrap())
+        .await
+        .unwrap();
+    let grouped = explained
+        .lines()
+        .find(|line| line.contains("AggregateExec: mode=Partial"))
+        .unwrap();
+    assert!(grouped.contains("__window_start("), "{explained}");
+    assert!(!grouped.contains("tumbling_window"), "{explained}");
+}
+
+#[test]
+fn a_constraint_takes_no_overlapping_windows() {
+    let mut files = SourceMap::default();
+    let text = "session_window(ts, '1 hour').start > TIMESTAMP '2024-01-01'";
+    let expression = parse_expression(&mut files, "constraint", text).unwrap();
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let schema = Arc::new(Schema::new(vec![Field::new("ts", time, true)]));
+    let error = common::engine()
+        .predicate(&expression, schema, &files)
+        .unwrap_err();
+    let EngineError::Mistakes(mistakes) = error else {
+        panic!("{error}");
+    };
+    assert!(mistakes[0].message.contains("stands outside GROUP BY"));
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use deltalake::kernel::Remove;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tidegate_project::TableName;
 
@@ -24,21 +25,26 @@ use crate::names::FlowId;
 use crate::spec::{CLUSTER_BY, TableSpec};
 use crate::storage::Place;
 use crate::table::{LakeTable, TableFile};
+use crate::upsert::{Rewriter, Rewritten, Upsert};
 use crate::write::DataFile;
-use crate::{protocol, schema, upkeep};
+use crate::{prepared, protocol, schema, upkeep};
 
 /// How often a commit is tried against faster writers.
 const ATTEMPTS_MAX: usize = 100;
 
 /// What becomes of the rows that are in the table.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CommitMode {
     /// They stay. New columns are added to the table, numbers may become wider.
     Append,
     /// All of them go, and the table takes the columns of the commit.
     Overwrite,
     /// Those in these files go. If one of the files is no longer there, nothing is committed.
-    Replace(Vec<Arc<TableFile>>),
+    Replace(#[serde(with = "prepared::table_files")] Vec<Arc<TableFile>>),
+    /// Those with certain keys go: see [`crate::UpsertPlan`]. Files that hold such rows are written
+    /// anew without them when the commit is made, from the table as it is then.
+    Upsert(Upsert),
 }
 
 /// The epoch that a commit belongs to.
@@ -108,8 +114,17 @@ pub struct Committed {
     pub table: LakeTable,
 }
 
+/// What becomes of files that a commit did not need, because the table has the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unused {
+    /// They are this process's own, and are removed.
+    Removed,
+    /// An intent names them, and another process may have committed them.
+    Kept,
+}
+
 /// The bytes of a commit, and the version they are for.
-struct Prepared {
+struct NewVersion {
     version: u64,
     bytes: Bytes,
 }
@@ -123,15 +138,49 @@ impl Lake {
     /// columns do not fit. Nothing is committed then, and the files are left to
     /// [`Lake::discard`] or the vacuum.
     pub async fn commit(&self, commit: Commit) -> Result<Committed, LakeError> {
+        self.commit_with(commit, Unused::Removed).await
+    }
+
+    /// As [`Lake::commit`], with a say about files that are not needed.
+    pub(crate) async fn commit_with(
+        &self,
+        commit: Commit,
+        unused: Unused,
+    ) -> Result<Committed, LakeError> {
         let name = &commit.spec.name;
         let place = self.place(name, commit.spec.location.as_deref()).await?;
         let schema = commit.spec.stored_schema()?;
+        let mut rewriter = match &commit.mode {
+            CommitMode::Upsert(upsert) => Some(Rewriter::new(self, &commit.spec, upsert)),
+            _ => None,
+        };
+        let done = self
+            .attempt(&commit, unused, &place, &schema, rewriter.as_mut())
+            .await;
+        if let Some(rewriter) = rewriter {
+            rewriter.clean(done.is_ok()).await;
+        }
+        done
+    }
+
+    /// Tries to commit, anew after each faster writer.
+    async fn attempt(
+        &self,
+        commit: &Commit,
+        unused: Unused,
+        place: &Place,
+        schema: &SchemaRef,
+        mut rewriter: Option<&mut Rewriter<'_>>,
+    ) -> Result<Committed, LakeError> {
+        let name = &commit.spec.name;
         for attempt in 0..ATTEMPTS_MAX {
             let current = self.table(name).await?;
             if let Some(table) = &current
-                && is_done(&commit, table)?
+                && is_done(commit, table)?
             {
-                self.discard(&commit.spec.name, &commit.files).await?;
+                if unused == Unused::Removed {
+                    self.discard(&commit.spec.name, &commit.files).await?;
+                }
                 let (version, table) = (table.version(), table.clone());
                 return Ok(Committed {
                     version,
@@ -140,15 +189,22 @@ impl Lake {
                 });
             }
             if current.is_none() {
-                check_first(&commit)?;
+                check_first(commit)?;
             }
-            let prepared = prepare(&commit, &schema, &place, current.as_ref()).await?;
+            if unused == Unused::Kept && attempt == 0 {
+                prepared::check_there(place, &commit.files).await?;
+            }
+            let rewritten = match (&mut rewriter, &current) {
+                (Some(rewriter), Some(table)) => rewriter.against(table).await?,
+                _ => Rewritten::default(),
+            };
+            let version = prepare(commit, schema, place, current.as_ref(), rewritten).await?;
             fail_point!("lake.commit.before");
-            if put(&place, &prepared).await? {
+            if put(place, &version).await? {
                 fail_point!("lake.commit.after");
-                return self.finish(&commit, &place, prepared.version).await;
+                return self.finish(commit, place, version.version).await;
             }
-            tracing::debug!(table = %name, version = prepared.version, "another writer was faster");
+            tracing::debug!(table = %name, version = version.version, "another writer was faster");
             let pause = std::time::Duration::from_millis(2 * (attempt as u64).min(50));
             tokio::time::sleep(pause).await;
         }
@@ -204,15 +260,15 @@ impl Lake {
 
 /// Writes the commit if there is none of its version. An answer that was lost on the way is found
 /// out: if the commit that is there is this one, it is written.
-async fn put(place: &Place, prepared: &Prepared) -> Result<bool, LakeError> {
-    let name = commit_name(prepared.version);
-    if place.put_new(&name, prepared.bytes.clone()).await? {
+async fn put(place: &Place, new: &NewVersion) -> Result<bool, LakeError> {
+    let name = commit_name(new.version);
+    if place.put_new(&name, new.bytes.clone()).await? {
         return Ok(true);
     }
     Ok(place
         .get(&name)
         .await?
-        .is_some_and(|there| there == prepared.bytes))
+        .is_some_and(|there| there == new.bytes))
 }
 
 /// Whether the epoch is in the table. Fails if the table holds another than its predecessor.
@@ -254,14 +310,15 @@ async fn prepare(
     schema: &SchemaRef,
     place: &Place,
     current: Option<&LakeTable>,
-) -> Result<Prepared, LakeError> {
+    rewritten: Rewritten,
+) -> Result<NewVersion, LakeError> {
     let key = commit.spec.name.key();
     let state = current.map(|table| &table.inner().state);
     if let Some(state) = state {
         protocol::check_writable(&key, &state.protocol, &state.metadata)?;
     }
     let schema = match (current, &commit.mode) {
-        (Some(table), CommitMode::Append | CommitMode::Replace(_)) => {
+        (Some(table), mode) if !matches!(mode, CommitMode::Overwrite) => {
             check_partitions(commit, &state_partitions(state))?;
             schema::evolve(&key, &table.schema(), schema)?
         }
@@ -273,7 +330,7 @@ async fn prepare(
         &schema,
         &metadata.configuration,
     );
-    let removes = removes(commit, current).await?;
+    let removes = removes(commit, current, &rewritten.gone).await?;
     if !removes.is_empty() && protocol::is_append_only(&metadata) {
         return Err(LakeError::Specification {
             table: key,
@@ -308,12 +365,12 @@ async fn prepare(
     for remove in &removes {
         push_line(&mut lines, "remove", remove).map_err(bug)?;
     }
-    for file in &commit.files {
+    for file in commit.files.iter().chain(&rewritten.files) {
         push_line(&mut lines, "add", &file.add).map_err(bug)?;
     }
     tracing::trace!(place = %place.url, bytes = lines.len(), "commit prepared");
     let version = state.map_or(0, |state| state.version + 1);
-    Ok(Prepared {
+    Ok(NewVersion {
         version,
         bytes: Bytes::from(lines),
     })
@@ -390,7 +447,11 @@ fn metadata(
 }
 
 /// The files that go.
-async fn removes(commit: &Commit, current: Option<&LakeTable>) -> Result<Vec<Remove>, LakeError> {
+async fn removes(
+    commit: &Commit,
+    current: Option<&LakeTable>,
+    rewritten: &[Arc<TableFile>],
+) -> Result<Vec<Remove>, LakeError> {
     let (Some(table), false) = (current, matches!(commit.mode, CommitMode::Append)) else {
         return match &commit.mode {
             CommitMode::Replace(files) if !files.is_empty() => Err(conflict(commit, &files[0])),
@@ -401,6 +462,10 @@ async fn removes(commit: &Commit, current: Option<&LakeTable>) -> Result<Vec<Rem
     let data_change = commit.files.iter().all(|file| file.add.data_change);
     match &commit.mode {
         CommitMode::Append => Ok(Vec::new()),
+        CommitMode::Upsert(_) => Ok(rewritten
+            .iter()
+            .map(|file| remove_action(file, true))
+            .collect()),
         CommitMode::Overwrite => Ok(files.iter().map(|file| remove_action(file, true)).collect()),
         CommitMode::Replace(gone) => {
             let here: HashMap<&str, &Arc<TableFile>> =
@@ -462,7 +527,7 @@ fn commit_info(commit: &Commit, removes: &[Remove]) -> CommitInfo {
         (CommitMode::Append, Some(_)) => ("STREAMING UPDATE", "Append"),
         (CommitMode::Append, None) => ("WRITE", "Append"),
         (CommitMode::Overwrite, _) => ("WRITE", "Overwrite"),
-        (CommitMode::Replace(_), _) => ("MERGE", "Append"),
+        (CommitMode::Replace(_) | CommitMode::Upsert(_), _) => ("MERGE", "Append"),
     };
     parameters.insert("mode".to_owned(), json!(mode));
     let metrics = json!({

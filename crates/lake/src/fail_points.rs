@@ -8,13 +8,17 @@
 
 /// Every fail point of the lake, in the order in which an update of a flow passes them.
 pub const FAIL_POINTS: &[&str] = &[
+    "lake.state.before",
+    "lake.state.after",
     "lake.intent.before",
     "lake.intent.after",
     "lake.write.open",
     "lake.write.mid",
     "lake.write.finish",
+    "lake.upsert.before",
     "lake.commit.before",
     "lake.commit.after",
+    "lake.upsert.after",
     "lake.checkpoint.before",
     "lake.closing.before",
     "lake.snapshot.before",

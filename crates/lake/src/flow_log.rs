@@ -8,7 +8,10 @@
 //! only what is new.
 //!
 //! Files, below `_tidegate/flows/<flow>/`: `intents/<epoch>.json`, `closings/<epoch>.json`,
-//! `positions/<epoch>.json`. All are JSON with a `format_version`.
+//! `positions/<epoch>.json`. All are JSON with a `format_version`. What an epoch keeps besides lies in
+//! `state/`.
+
+mod state;
 
 use std::collections::BTreeMap;
 
@@ -20,10 +23,14 @@ use crate::error::LakeError;
 use crate::fail_points::fail_point;
 use crate::lake::OWN_FOLDER;
 use crate::names::{self, FlowId};
+use crate::prepared::Prepared;
 use crate::storage::Place;
 
-/// The newest format of the flow log known here.
-pub const FLOW_LOG_FORMAT: u32 = 1;
+pub use state::StateFile;
+
+/// The newest format of the flow log known here. Format 1 had no offsets, checkpoints and prepared
+/// commits; whoever knows only that must not add up positions that have them.
+pub const FLOW_LOG_FORMAT: u32 = 2;
 
 /// A snapshot of the positions is written every so many epochs.
 pub const SNAPSHOT_EVERY_EPOCHS: u64 = 16;
@@ -93,7 +100,20 @@ pub struct Intent {
     /// The tables read.
     #[serde(default)]
     pub tables: Vec<TableRead>,
+    /// The offsets read up to, of sources that have them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub offsets: Offsets,
+    /// The name of the state's checkpoint that is valid with this epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
+    /// The commits of this epoch, if it was read before this intent was written: then they are made,
+    /// and nothing is read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<Prepared>,
 }
+
+/// The next offset to read, by relation (its binding) and partition (`topic/partition`).
+pub type Offsets = BTreeMap<String, BTreeMap<String, i64>>;
 
 impl Intent {
     /// An intent that reads nothing yet.
@@ -110,6 +130,9 @@ impl Intent {
             predecessors: BTreeMap::new(),
             files: Vec::new(),
             tables: Vec::new(),
+            offsets: Offsets::new(),
+            checkpoint: None,
+            prepared: None,
         }
     }
 }
@@ -164,6 +187,12 @@ pub struct Positions {
     pub files: BTreeMap<String, BTreeMap<String, FilePosition>>,
     /// The version read up to, by relation.
     pub tables: BTreeMap<String, TablePosition>,
+    /// The next offsets, of sources that have them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub offsets: Offsets,
+    /// The newest checkpoint of the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<String>,
 }
 
 /// How far another table has been read.
@@ -176,6 +205,13 @@ pub struct TablePosition {
 }
 
 impl Positions {
+    /// The next offset of a partition (`topic/partition`) that a relation reads; `None` if it has
+    /// read nothing of it.
+    #[must_use]
+    pub fn offset(&self, relation: &str, partition: &str) -> Option<i64> {
+        self.offsets.get(relation)?.get(partition).copied()
+    }
+
     /// How far a file has been read by a relation.
     #[must_use]
     pub fn file(&self, relation: &str, path: &str) -> Option<&FilePosition> {
@@ -186,6 +222,8 @@ impl Positions {
         if intent.restart {
             self.files.clear();
             self.tables.clear();
+            self.offsets.clear();
+            self.checkpoint = None;
         }
         self.epoch = intent.epoch;
         self.fingerprint = intent.fingerprint;
@@ -209,6 +247,10 @@ impl Positions {
             };
             self.tables.insert(read.relation, position);
         }
+        for (relation, partitions) in intent.offsets {
+            self.offsets.entry(relation).or_default().extend(partitions);
+        }
+        self.checkpoint = intent.checkpoint.or(self.checkpoint.take());
     }
 
     fn close(&mut self, closing: Closing) {

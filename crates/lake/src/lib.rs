@@ -23,15 +23,18 @@ mod history;
 mod lake;
 mod log;
 mod names;
+mod prepared;
 mod protocol;
 mod provider;
 mod pruning;
+mod rewrite;
 pub mod schema;
 mod spec;
 mod statistics;
 mod storage;
 mod table;
 mod upkeep;
+mod upsert;
 mod write;
 
 pub use changes::Changes;
@@ -40,14 +43,16 @@ pub use error::{LakeError, LakeErrorKind};
 pub use fail_points::{FAIL_POINTS, arm_fail_points};
 pub use flow_log::{
     Closing, FLOW_LOG_FORMAT, FilePosition, FileRead, FlowLog, Intent, IntentOutcome, NextLine,
-    Positions, SNAPSHOT_EVERY_EPOCHS, TablePosition, TableRead,
+    Offsets, Positions, SNAPSHOT_EVERY_EPOCHS, StateFile, TablePosition, TableRead,
 };
 pub use history::HistoryEntry;
 pub use lake::Lake;
 pub use names::FlowId;
+pub use prepared::{Prepared, PreparedTable};
 pub use spec::{CLUSTER_BY, TARGET_FILE_BYTES_DEFAULT, TARGET_FILE_SIZE, TableSpec};
 pub use table::{AsOf, LakeTable, TableFile};
 pub use upkeep::{OptimizeOptions, Optimized, VacuumOptions, Vacuumed};
+pub use upsert::{Staged, Upsert, UpsertPlan, UpsertWriter};
 pub use write::{Codec, DataFile, PartWriter, WritePlan};
 
 #[cfg(test)]

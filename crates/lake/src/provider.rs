@@ -234,7 +234,7 @@ fn external(error: LakeError) -> DataFusionError {
 }
 
 /// The value of a partition column for all rows of a file.
-fn partition_value(file: &TableFile, field: &Field) -> Result<ScalarValue> {
+pub(crate) fn partition_value(file: &TableFile, field: &Field) -> Result<ScalarValue> {
     let values = file.partition_values();
     let text = values.get(field.name()).and_then(Option::as_deref);
     // Delta writes NULL as an empty text too.

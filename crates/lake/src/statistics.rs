@@ -63,6 +63,22 @@ impl FileStatistics {
         parse_bound(values.get(column)?.get(), data_type, end)
     }
 
+    /// As [`Self::nulls`], for a field of a column: the names on the way to it.
+    pub fn nulls_at(&self, path: &[String]) -> Option<u64> {
+        member(&self.null_count, path)?.parse().ok()
+    }
+
+    /// As [`Self::bound`], for a field of a column: the names on the way to it.
+    pub fn bound_at(&self, path: &[String], data_type: &DataType, end: End) -> Option<ScalarValue> {
+        let values = if end == End::Min {
+            &self.min_values
+        } else {
+            &self.max_values
+        };
+        let (value, _) = parse_bound(member(values, path)?, data_type, end)?;
+        Some(value)
+    }
+
     /// The statistics in DataFusion's form, for the columns of `schema`. Only for files of which no
     /// row is struck out.
     pub fn to_datafusion(&self, schema: &Schema, bytes: u64) -> Statistics {
@@ -94,6 +110,17 @@ impl FileStatistics {
                 .collect(),
         }
     }
+}
+
+/// What an object says of a field, by the names on the way to it.
+fn member<'a>(object: &'a HashMap<String, Box<RawValue>>, path: &[String]) -> Option<&'a str> {
+    let (first, rest) = path.split_first()?;
+    let mut found: &RawValue = object.get(first)?;
+    for name in rest {
+        let inner: HashMap<String, &RawValue> = serde_json::from_str(found.get()).ok()?;
+        found = inner.get(name).copied()?;
+    }
+    Some(found.get())
 }
 
 /// The size in memory of a column whose values are all of one width.

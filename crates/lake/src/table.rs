@@ -18,13 +18,19 @@ use crate::names::FlowId;
 use crate::provider::LakeProvider;
 use crate::statistics::FileStatistics;
 use crate::storage::Place;
-use crate::{protocol, schema};
+use crate::{prepared, protocol, schema};
 
 /// A data file of a table.
 #[derive(Debug)]
 pub struct TableFile {
     pub(crate) add: Add,
     statistics: OnceLock<Arc<FileStatistics>>,
+}
+
+impl PartialEq for TableFile {
+    fn eq(&self, other: &Self) -> bool {
+        prepared::same_file(&self.add, &other.add)
+    }
 }
 
 impl TableFile {

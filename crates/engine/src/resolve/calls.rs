@@ -9,6 +9,7 @@ mod arrays;
 mod numbers;
 mod text;
 mod times;
+mod windows;
 
 use sqlparser::ast::{
     DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
@@ -21,6 +22,7 @@ use super::{literals, naming, trees};
 use crate::codes;
 
 pub(super) use aggregates::NAMES as AGGREGATE;
+pub(super) use windows::NAMES as WINDOWS;
 
 /// Spark's names of scalar functions that the session does not know by that name.
 pub(super) const SCALAR: &[&str] = &[
@@ -34,6 +36,7 @@ pub(super) const SCALAR: &[&str] = &[
     "char_length",
     "character_length",
     "charindex",
+    "cumulate_window",
     "curdate",
     "current_timestamp",
     "current_timezone",
@@ -229,6 +232,7 @@ pub(super) fn rewrite(function: Function) -> Result<Expr, Mistake> {
         numbers::rewrite,
         text::rewrite,
         times::rewrite,
+        windows::rewrite,
         arrays::rewrite,
     ] {
         if let Some(expression) = family(&name, &given, &function)? {

@@ -297,9 +297,11 @@ impl Walk<'_, '_, '_, '_> {
                     return;
                 }
             }
+            // An alias that comes first was looked for above, unless a field of it is meant.
+            let late = !self.aliases.first || (parts.len() > 1 && self.aggregates == 0);
             if own
+                && late
                 && let Some(meant) = self.aliases.find(&parts[0].value)
-                && !self.aliases.first
             {
                 *expression = with_fields(meant, None, &parts[1..]);
                 return;

@@ -23,6 +23,7 @@ mod rows;
 mod scope;
 mod select;
 mod trees;
+mod windows;
 
 use arrow::datatypes::{DataType, SchemaRef};
 use sqlparser::ast;
@@ -127,5 +128,6 @@ pub(crate) fn resolve_expression(
         scope.push(ScopeColumn::bare(field.name(), field.data_type()));
     }
     resolver.expression(expression, &scope);
+    resolver.check_no_windows(expression);
     resolver.finish(name)
 }

@@ -102,6 +102,9 @@ fn literal(value: &Value) -> String {
 
 fn call(function: &Function) -> String {
     let name = last_part(&function.name).to_lowercase();
+    if super::calls::WINDOWS.contains(&name.as_str()) || name == "window_time" {
+        return name;
+    }
     let mut arguments = String::new();
     if let FunctionArguments::List(list) = &function.args {
         if list.duplicate_treatment == Some(DuplicateTreatment::Distinct) {

@@ -69,6 +69,7 @@ impl Resolver<'_> {
         if let Some(condition) = &mut select.selection {
             self.expression(condition, &scope);
         }
+        self.window_names(select, &mut scope);
         let mut items = self.projection(std::mem::take(&mut select.projection), &scope);
         for window in &mut select.named_window {
             if let sqlparser::ast::NamedWindowExpr::WindowSpec(spec) = &mut window.1 {
@@ -93,6 +94,7 @@ impl Resolver<'_> {
             }
         }
         self.order_by(order_by, &items, distinct, &scope);
+        self.check_windows(select, &items, order_by);
         match names {
             Names::Kept => self.check_names(&items),
             Names::Lost => self.tell_apart(&mut items),

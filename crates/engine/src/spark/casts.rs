@@ -19,6 +19,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, lit};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::functions;
+use crate::windows;
 
 /// The analyzer rule.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub(crate) fn rewrite_expression(expression: Expr, schema: &DFSchema) -> Result<
         let (inner, field, quiet) = match expression {
             Expr::Cast(Cast { expr, field }) => (*expr, field, false),
             Expr::TryCast(TryCast { expr, field }) => (*expr, field, true),
-            other => return Ok(Transformed::no(other)),
+            other => return windows::with_plain_time(other, schema),
         };
         let from = inner.get_type(schema)?;
         let cast = if quiet { try_cast } else { plain_cast };

@@ -19,6 +19,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion_spark::{all_default_aggregate_functions, all_default_scalar_functions};
 
 pub(crate) use casts::rewrite_expression;
+pub(crate) use functions::windows;
 pub(crate) use operators::{TRYING, TYPED_NUMBER};
 pub(crate) use types::SparkTypes;
 

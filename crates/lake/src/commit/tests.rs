@@ -187,7 +187,9 @@ async fn an_answer_lost_on_the_way_is_no_second_commit() {
     let next = Commit::append(spec, files, "run-2");
     let schema = next.spec.stored_schema().unwrap();
     let place = &table.inner().place;
-    let prepared = prepare(&next, &schema, place, Some(&table)).await.unwrap();
+    let prepared = prepare(&next, &schema, place, Some(&table), Rewritten::default())
+        .await
+        .unwrap();
     assert!(put(place, &prepared).await.unwrap());
     // The store did it, and the client asks again.
     assert!(put(place, &prepared).await.unwrap());

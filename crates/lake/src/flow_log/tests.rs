@@ -136,7 +136,7 @@ async fn a_newer_format_is_refused_by_name() {
             error,
             LakeError::NewerFormat {
                 found: 99,
-                known: 1,
+                known: FLOW_LOG_FORMAT,
                 ..
             }
         ),
@@ -147,4 +147,95 @@ async fn a_newer_format_is_refused_by_name() {
         log.pending(None).await,
         Err(LakeError::Damaged { .. })
     ));
+}
+
+#[tokio::test]
+async fn offsets_and_checkpoints_are_added_up() {
+    let (_folder, lake) = lake().await;
+    let log = lake.flow_log(&"flow".into());
+    let offsets = |pairs: &[(&str, i64)]| {
+        let partitions = pairs.iter().map(|(name, next)| ((*name).to_owned(), *next));
+        Offsets::from([("__r0".to_owned(), partitions.collect())])
+    };
+    let last = SNAPSHOT_EVERY_EPOCHS + 2;
+    for epoch in 1..=last {
+        let next = i64::try_from(epoch).unwrap();
+        let partition = format!("clicks/{}", epoch % 3);
+        let intent = Intent {
+            offsets: offsets(&[(&partition, next * 10)]),
+            checkpoint: (epoch % 2 == 0).then(|| format!("c{epoch}")),
+            ..intent(epoch, Vec::new())
+        };
+        log.write_intent(&intent).await.unwrap();
+        log.positions(Some(epoch)).await.unwrap();
+    }
+    let found = log.positions(Some(last)).await.unwrap();
+    assert_eq!(found.offset("__r0", "clicks/0"), Some(180));
+    assert_eq!(found.offset("__r0", "clicks/1"), Some(160));
+    assert_eq!(found.offset("__r0", "clicks/2"), Some(170));
+    assert_eq!(found.offset("__r1", "clicks/0"), None);
+    assert_eq!(found.checkpoint.as_deref(), Some("c18"));
+    let earlier = log.positions(Some(5)).await.unwrap();
+    assert_eq!(earlier.checkpoint.as_deref(), Some("c4"));
+    assert_eq!(earlier.offset("__r0", "clicks/2"), Some(50));
+    // A flow that starts anew starts with nothing.
+    let restart = Intent {
+        restart: true,
+        offsets: offsets(&[("clicks/9", 1)]),
+        ..intent(last + 1, Vec::new())
+    };
+    log.write_intent(&restart).await.unwrap();
+    let found = log.positions(Some(last + 1)).await.unwrap();
+    assert_eq!(found.offsets, restart.offsets);
+    assert_eq!(found.checkpoint, None);
+}
+
+#[tokio::test]
+async fn logs_of_the_first_format_are_read() {
+    let (folder, lake) = lake().await;
+    let log = lake.flow_log(&"flow".into());
+    let own = folder.path().join("_tidegate/flows/flow");
+    for (file, text) in [
+        (
+            "positions/00000000000000000016.json",
+            r#"{"format_version":1,"epoch":16,"fingerprint":"p","files":{},
+                "tables":{"__r1":{"table":"t","version":3}}}"#,
+        ),
+        (
+            "intents/00000000000000000017.json",
+            r#"{"format_version":1,"epoch":17,"run":"r","written_ms":1,"fingerprint":"p"}"#,
+        ),
+    ] {
+        std::fs::create_dir_all(own.join(file).parent().unwrap()).unwrap();
+        std::fs::write(own.join(file), text).unwrap();
+    }
+    let positions = log.positions(Some(17)).await.unwrap();
+    assert_eq!(positions.tables["__r1"].version, 3);
+    assert!(positions.offsets.is_empty() && positions.checkpoint.is_none());
+    let pending = log.pending(Some(16)).await.unwrap().unwrap();
+    assert_eq!(pending.prepared, None);
+}
+
+#[tokio::test]
+async fn state_is_kept_by_name() {
+    let (_folder, lake) = lake().await;
+    let log = lake.flow_log(&"a flow".into());
+    assert_eq!(log.list_state().await.unwrap(), []);
+    let one = Bytes::from_static(b"one");
+    log.put_state("7/part 0.arrow", one.clone()).await.unwrap();
+    log.put_state("10/part 0.arrow", Bytes::new())
+        .await
+        .unwrap();
+    log.put_state("7/part 0.arrow", one.clone()).await.unwrap();
+    let listed = log.list_state().await.unwrap();
+    let names: Vec<(&str, u64)> = listed.iter().map(|f| (f.name.as_str(), f.bytes)).collect();
+    assert_eq!(names, [("10/part 0.arrow", 0), ("7/part 0.arrow", 3)]);
+    assert_eq!(log.get_state("7/part 0.arrow").await.unwrap(), Some(one));
+    assert_eq!(log.get_state("7").await.unwrap(), None);
+    log.delete_state("7/part 0.arrow").await.unwrap();
+    log.delete_state("7/part 0.arrow").await.unwrap();
+    assert_eq!(log.list_state().await.unwrap().len(), 1);
+    assert!(log.get_state("7//x").await.is_err());
+    let other = lake.flow_log(&"other".into());
+    assert_eq!(other.list_state().await.unwrap(), []);
 }

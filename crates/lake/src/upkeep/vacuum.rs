@@ -16,6 +16,7 @@ use crate::fail_points::fail_point;
 use crate::lake::Lake;
 use crate::log::read_commit;
 use crate::table::LakeTable;
+use crate::upsert::KEYS_FOLDER;
 
 /// What is removed.
 #[derive(Debug, Clone)]
@@ -92,11 +93,14 @@ impl Lake {
     }
 }
 
-/// Whether a path is that of a data file: a Parquet file in a folder that is not hidden.
+/// Whether a path is that of a data file: a Parquet file in a folder that is not hidden, or one of
+/// keys that an upsert was to look for.
 fn is_data_file(relative: &str) -> bool {
     let hidden =
         |part: &str| part.starts_with('.') || (part.starts_with('_') && !part.contains('='));
-    relative.ends_with(".parquet") && !relative.split('/').any(hidden)
+    let keys = relative.strip_prefix(KEYS_FOLDER);
+    keys.is_some_and(|rest| rest.starts_with('/'))
+        || (relative.ends_with(".parquet") && !relative.split('/').any(hidden))
 }
 
 /// The files that the newest version or one within the retention has.

@@ -24,6 +24,7 @@ use crate::spec::{TableSpec, target_file_bytes};
 use crate::storage::Place;
 use crate::{commit::CommitMode, schema};
 
+pub(crate) use conform::batch as conformed;
 pub use encoding::Codec;
 use file::OpenFile;
 use partition::{FolderValues, PartitionSplit};
@@ -140,6 +141,24 @@ impl WritePlan {
     #[must_use]
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.inner.schema)
+    }
+
+    /// The same plan for other columns, in a folder of the table's, without partitions.
+    pub(crate) fn in_folder(&self, folder: &str, schema: SchemaRef) -> WritePlan {
+        let inner = &self.inner;
+        WritePlan {
+            inner: Arc::new(PlanInner {
+                table: inner.table.clone(),
+                place: inner.place.child(folder),
+                file_schema: Arc::clone(&schema),
+                folders: Vec::new(),
+                inside: (0..schema.fields().len()).collect(),
+                schema,
+                target_bytes: inner.target_bytes,
+                codec: inner.codec,
+                runtime: inner.runtime.clone(),
+            }),
+        }
     }
 
     /// A writer for one thread.

@@ -55,7 +55,6 @@ pub(super) fn rewrite(
         }
         ("dateadd", [_, _]) => Expr::Function(named(function.clone(), "date_add")),
         ("datediff", [_, _]) => Expr::Function(named(function.clone(), "date_diff")),
-        ("window", [time, length]) => window(time, length, function)?,
         _ => return Ok(None),
     }))
 }
@@ -93,12 +92,4 @@ fn unit_of(unit: &Expr, function: &Function) -> Result<String, Mistake> {
         return Ok(unit.replace("dayofyear", "day"));
     }
     Err(wrong_arguments(function, expected))
-}
-
-/// A tumbling window over a finished table: its beginning and end.
-fn window(time: &Expr, length: &Expr, function: &Function) -> Result<Expr, Mistake> {
-    let expected = "`window(time, '10 minutes')`";
-    let length = constant(length).ok_or_else(|| wrong_arguments(function, expected))?;
-    let arguments = vec![trees::string(length), time.clone()];
-    Ok(trees::call("tumbling_window", arguments))
 }

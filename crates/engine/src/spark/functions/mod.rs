@@ -18,6 +18,7 @@ mod sequences;
 mod text;
 mod times;
 mod trying;
+pub(crate) mod windows;
 mod writing;
 
 use std::sync::{Arc, LazyLock};
@@ -37,7 +38,7 @@ pub(super) fn named(name: &str) -> Option<Arc<ScalarUDF>> {
 }
 
 static ALL: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
-    let families: [Vec<Kernel>; 10] = [
+    let families: [Vec<Kernel>; 11] = [
         arithmetic::kernels(),
         arrays::kernels(),
         dates::kernels(),
@@ -47,6 +48,7 @@ static ALL: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
         sequences::kernels(),
         text::kernels(),
         times::kernels(),
+        windows::kernels(),
         writing::kernels(),
     ];
     families

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Date32Array, Float64Array, Int64Array, StringViewBuilder,
-    StructArray, TimestampMicrosecondArray,
+    Array, AsArray, Date32Array, Float64Array, Int64Array, StringViewBuilder,
+    TimestampMicrosecondArray,
 };
-use arrow::datatypes::{DataType, Field, Fields, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
 use chrono::{Datelike, Months, NaiveDateTime, TimeDelta};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs};
@@ -121,15 +121,6 @@ pub(super) fn kernels() -> Vec<Kernel> {
             months_between,
         ),
         Kernel::new(
-            "tumbling_window",
-            |given| {
-                kernel::count(given, 2..=2, "`window(time, '10 minutes')`")?;
-                Ok(vec![DataType::Utf8View, time_type(&given[1])])
-            },
-            |given| Ok(DataType::Struct(window_fields(&given[1]))),
-            tumbling_window,
-        ),
-        Kernel::new(
             "timestamp_seconds",
             whole_number,
             |_| Ok(timestamp()),
@@ -186,12 +177,19 @@ pub(super) fn time_type(given: &DataType) -> DataType {
 }
 
 /// An argument in microseconds.
-fn times(arguments: &ScalarFunctionArgs, at: usize) -> Result<TimestampMicrosecondArray> {
+pub(super) fn times(
+    arguments: &ScalarFunctionArgs,
+    at: usize,
+) -> Result<TimestampMicrosecondArray> {
     let array = kernel::array(arguments, at)?;
     Ok(array.as_primitive::<TimestampMicrosecondType>().clone())
 }
 
-fn like(array: TimestampMicrosecondArray, data_type: &DataType) -> TimestampMicrosecondArray {
+/// Times in the zone of a type.
+pub(super) fn like(
+    array: TimestampMicrosecondArray,
+    data_type: &DataType,
+) -> TimestampMicrosecondArray {
     match data_type {
         DataType::Timestamp(_, Some(zone)) => array.with_timezone(Arc::clone(zone)),
         _ => array,
@@ -428,51 +426,4 @@ fn months_from(from: NaiveDateTime, to: NaiveDateTime) -> f64 {
     };
     let rest = (within(&to) - within(&from)) as f64 / (31 * DAY) as f64;
     ((months + rest) * 1e8).round() / 1e8
-}
-
-fn window_fields(time: &DataType) -> Fields {
-    Fields::from(vec![
-        Field::new("start", time.clone(), true),
-        Field::new("end", time.clone(), true),
-    ])
-}
-
-/// The window of a fixed length that a time falls into, counted from 1970.
-fn tumbling_window(arguments: &ScalarFunctionArgs) -> Result<ColumnarValue> {
-    let text = kernel::constant_text(arguments, 0).unwrap_or_default();
-    let Some(length) = length_of(text) else {
-        return exec_err!("'{text}' is no length of a window; write for instance '10 minutes'");
-    };
-    let times = times(arguments, 1)?;
-    let data_type = arguments.arg_fields[1].data_type();
-    let start: TimestampMicrosecondArray = times
-        .iter()
-        .map(|time| time.map(|time| time - time.rem_euclid(length)))
-        .collect();
-    let end: TimestampMicrosecondArray = start.iter().map(|s| s.map(|s| s + length)).collect();
-    let nulls = start.nulls().cloned();
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(like(start, data_type)),
-        Arc::new(like(end, data_type)),
-    ];
-    let windows = StructArray::try_new(window_fields(data_type), columns, nulls)?;
-    kernel::result(arguments, Arc::new(windows))
-}
-
-/// `10 minutes` in microseconds; only units of fixed length.
-fn length_of(text: &str) -> Option<i64> {
-    let mut words = text.split_whitespace();
-    let (count, unit) = (words.next()?.parse::<i64>().ok()?, words.next()?);
-    let size = match unit.to_lowercase().trim_end_matches('s') {
-        "microsecond" => 1,
-        "millisecond" => 1_000,
-        "second" => SECOND,
-        "minute" => 60 * SECOND,
-        "hour" => 3_600 * SECOND,
-        "day" => DAY,
-        "week" => 7 * DAY,
-        _ => return None,
-    };
-    let length = count.checked_mul(size)?;
-    (length > 0 && words.next().is_none()).then_some(length)
 }
