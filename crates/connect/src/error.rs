@@ -251,6 +251,26 @@ pub enum ConnectError {
         /// The partition of the position.
         partition: i32,
     },
+    /// A live source or sink cannot go on.
+    #[error("{source_name}: {message}; {help}")]
+    Live {
+        /// The source or sink ("Kafka topic payments").
+        source_name: String,
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// A server does not answer now.
+    #[error("{source_name}: {message}; it was tried again for {seconds} seconds")]
+    Unreachable {
+        /// The server or source.
+        source_name: String,
+        /// What it said.
+        message: String,
+        /// How long it was tried.
+        seconds: u64,
+    },
     /// A record is too large.
     #[error("{source_name}: a record of {bytes} bytes is too large; at most {most} are taken")]
     TooLarge {
@@ -297,6 +317,7 @@ impl ConnectError {
                 | object_store::Error::UnknownConfigurationKey { .. } => ErrorKind::FixInput,
                 _ => ErrorKind::Retry,
             },
+            Self::Unreachable { .. } => ErrorKind::Retry,
             Self::Arrow { .. } | Self::Machinery { .. } => ErrorKind::ReportBug,
             _ => ErrorKind::FixInput,
         }

@@ -54,6 +54,13 @@ impl ByteColumn {
         (self.starts[row] as usize, behind)
     }
 
+    /// Where all strings stand in [`Self::data`], the line feed behind the last included.
+    #[must_use]
+    pub fn region(&self) -> (usize, usize) {
+        let place = |start: Option<&u32>| start.map_or(0, |&start| start as usize);
+        (place(self.starts.first()), place(self.starts.last()))
+    }
+
     /// The buffer; at least 64 bytes follow the last string.
     #[must_use]
     pub fn data(&self) -> &Buffer {
@@ -63,8 +70,8 @@ impl ByteColumn {
     /// Bytes of all strings, with the line feeds between them.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let from = self.starts.first().copied().unwrap_or(0);
-        (self.starts.last().copied().unwrap_or(from) - from) as usize
+        let (from, to) = self.region();
+        to - from
     }
 
     /// The rows `from..to`, in the same buffer.

@@ -4,18 +4,25 @@
 //! A [`LiveSource`] is asked again and again for what has come ([`LiveSource::poll`]); it keeps no positions but the
 //! ones it is given. Which positions count is left to the pipeline, which commits them with the results.
 
+mod codec;
 mod fetched;
 mod headers;
 mod positions;
+mod reading;
 mod start;
+#[cfg(test)]
+mod tests;
 pub mod topic;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use codec::Codec;
 pub use fetched::{ByteColumn, ByteColumnBuilder, COLUMN_BYTES_MAX, Fetched};
 pub use headers::headers_type;
 pub use positions::{Offsets, Positions};
+pub(crate) use reading::NO_VALUE;
+pub use reading::{LiveFormat, LivePiece, LiveReading, live_metadata_fields, raw_fields};
 pub use start::Start;
 
 use crate::error::Result;
