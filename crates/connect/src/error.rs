@@ -261,6 +261,16 @@ pub enum ConnectError {
         /// What to do.
         help: String,
     },
+    /// Another process has taken the identity of a sink.
+    #[error(
+        "{sink}: another process writes with the same identity ({identity}) since; only one may. Stop one of them"
+    )]
+    Fenced {
+        /// The sink ("Kafka topic alerts").
+        sink: String,
+        /// The transactional id.
+        identity: String,
+    },
     /// A server does not answer now.
     #[error("{source_name}: {message}; it was tried again for {seconds} seconds")]
     Unreachable {

@@ -5,10 +5,14 @@
 //! ones it is given. Which positions count is left to the pipeline, which commits them with the results.
 
 mod codec;
+mod encode;
 mod fetched;
 mod headers;
+pub mod kafka;
+mod options;
 mod positions;
 mod reading;
+mod sink;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -18,11 +22,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use codec::Codec;
+pub use encode::{Encoded, Encoder, Strings, ValueEncoder};
 pub use fetched::{ByteColumn, ByteColumnBuilder, COLUMN_BYTES_MAX, Fetched};
 pub use headers::headers_type;
+pub use options::{LIVE_OPTIONS, LiveOptionSpec, LiveOptions, Subscription};
 pub use positions::{Offsets, Positions};
 pub(crate) use reading::NO_VALUE;
 pub use reading::{LiveFormat, LivePiece, LiveReading, live_metadata_fields, raw_fields};
+pub use sink::{LiveSink, TopicSink};
 pub use start::Start;
 
 use crate::error::Result;

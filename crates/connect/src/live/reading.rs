@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryViewArray, Int32Array, Int64Array, StructArray,
-    TimestampMicrosecondArray, UInt32Array, new_null_array,
+    ArrayRef, BinaryViewArray, Int32Array, Int64Array, StructArray, TimestampMicrosecondArray,
+    UInt32Array, new_null_array,
 };
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
