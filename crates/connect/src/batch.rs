@@ -59,7 +59,7 @@ pub struct RawBatch {
     pub extra: usize,
     /// Things worth telling that cost no row, such as a key that occurs twice in one object.
     pub notes: Vec<BatchNote>,
-    /// The file the rows are from.
+    /// The file the rows are from; of a live source, a name in the place of the URL ("topic payments/3").
     pub file: Arc<FileEntry>,
 }
 
@@ -99,6 +99,8 @@ pub enum MalformedKind {
     Truncated,
     /// A cell of a workbook that holds an error.
     Cell,
+    /// A record of a stream without a value, or whose bytes are not what its schema says.
+    Undecodable,
 }
 
 impl MalformedKind {
@@ -113,6 +115,7 @@ impl MalformedKind {
             Self::TooLong => "too_long",
             Self::Truncated => "truncated",
             Self::Cell => "cell",
+            Self::Undecodable => "undecodable",
         }
     }
 }

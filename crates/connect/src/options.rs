@@ -275,7 +275,7 @@ fn byte_size(text: &str) -> Option<usize> {
 }
 
 /// A time in ISO 8601, a plain date being its first moment, UTC without a zone.
-fn moment(text: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn moment(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
         return Some(zoned.with_timezone(&Utc));

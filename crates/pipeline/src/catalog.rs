@@ -198,6 +198,7 @@ impl Catalog {
                         }
                     }
                 }
+                RelationTarget::Records { .. } => None,
             };
             let Some(provider) = bound else {
                 return Ok(None);

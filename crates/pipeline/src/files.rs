@@ -12,7 +12,6 @@ use arrow::array::{
     ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, StructArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
-use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
@@ -21,7 +20,6 @@ use parking_lot::Mutex;
 use tidegate_connect::{FileEntry, Reading, Slice, metadata_column};
 use tidegate_gate::{Counts, Gate, KeyIndex, KeyIndexOptions, Split, Stamp};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::Sender;
 
 use crate::error::{PipelineError, Result};
 use crate::events::Meter;
@@ -164,13 +162,15 @@ pub(crate) fn loads(
     })
 }
 
+/// Takes a batch with the source that it is from; says whether more is wanted. Waits while the taker is busy.
+pub(crate) type Taker = Arc<dyn Fn(&Arc<str>, RecordBatch) -> bool + Send + Sync>;
+
 impl FileScan {
-    fn run(
-        self,
-        schema: SchemaRef,
-        sender: Sender<Result<RecordBatch, DataFusionError>>,
-        handle: Handle,
-    ) -> Result<()> {
+    /// Reads everything; blocks. `taker` gets the batches in the order of the source, from any thread.
+    ///
+    /// # Errors
+    /// What reading meets; [`PipelineError::Cancelled`] when the taker wanted no more.
+    pub(crate) fn run(self, schema: &SchemaRef, taker: &Taker, handle: Handle) -> Result<()> {
         let queue = Arc::new(Mutex::new(Queue {
             next: 0,
             waiting: BTreeMap::new(),
@@ -183,9 +183,9 @@ impl FileScan {
         let destinations = (0..self.workers.max(1))
             .map(|_| Outlet {
                 queue: Arc::clone(&queue),
-                sender: sender.clone(),
+                taker: Arc::clone(taker),
                 rejects: Arc::clone(&self.rejects),
-                schema: Arc::clone(&schema),
+                schema: Arc::clone(schema),
                 given: Arc::clone(&self.given),
                 files: Arc::clone(&files),
             })
@@ -233,7 +233,8 @@ impl PartitionStream for FilePartition {
         let (sender, scan, schema) = (builder.tx(), self.scan.clone(), Arc::clone(&self.schema));
         let handle = Handle::current();
         builder.spawn_blocking(move || {
-            scan.run(schema, sender, handle)
+            let taker: Taker = Arc::new(move |_, batch| sender.blocking_send(Ok(batch)).is_ok());
+            scan.run(&schema, &taker, handle)
                 .map_err(PipelineError::into_datafusion)
         });
         builder.build()
@@ -243,13 +244,13 @@ impl PartitionStream for FilePartition {
 /// Batches that came before their turn.
 struct Queue {
     next: u64,
-    waiting: BTreeMap<u64, RecordBatch>,
+    waiting: BTreeMap<u64, (Arc<str>, RecordBatch)>,
 }
 
-/// A worker's way into the query; all workers share one queue, so that the query sees the order of the source.
+/// A worker's way out; all workers share one queue, so that the taker sees the order of the source.
 struct Outlet {
     queue: Arc<Mutex<Queue>>,
-    sender: Sender<Result<RecordBatch, DataFusionError>>,
+    taker: Taker,
     rejects: Arc<Rejects>,
     schema: SchemaRef,
     given: Arc<[Given]>,
@@ -262,14 +263,14 @@ impl Destination for Outlet {
         let lines = split.good_line.unwrap_or_default();
         let batch = self.given(source, &split.good, &lines)?;
         let mut queue = self.queue.lock();
-        queue.waiting.insert(number, batch);
+        queue.waiting.insert(number, (Arc::clone(source), batch));
         loop {
             let turn = queue.next;
-            let Some(batch) = queue.waiting.remove(&turn) else {
+            let Some((source, batch)) = queue.waiting.remove(&turn) else {
                 return Ok(());
             };
             queue.next += 1;
-            if batch.num_rows() > 0 && self.sender.blocking_send(Ok(batch)).is_err() {
+            if batch.num_rows() > 0 && !(self.taker)(&source, batch) {
                 // The query has what it wants (a LIMIT) or was dropped.
                 return Err(PipelineError::Cancelled);
             }

@@ -455,7 +455,7 @@ fn malformed(row: tidegate_connect::Malformed) -> Malformed {
         Found::Encoding => MalformedKind::Encoding,
         Found::Json => MalformedKind::Json,
         Found::TooLong => MalformedKind::TooLong,
-        Found::Truncated | Found::Cell => MalformedKind::Other,
+        Found::Truncated | Found::Cell | Found::Undecodable => MalformedKind::Other,
     };
     Malformed {
         line: row.line,

@@ -141,7 +141,10 @@ impl FileTable {
     }
 
     /// What reads these columns of the table, in this order.
-    fn partition(&self, columns: &[usize]) -> Result<FilePartition> {
+    ///
+    /// # Errors
+    /// When the columns' types cannot be a contract.
+    pub(crate) fn partition(&self, columns: &[usize]) -> Result<FilePartition> {
         let mut wanted: Vec<usize> = match self.files.options.read.evolution {
             // What nobody declared is only known where all that was declared is read.
             Some(SchemaEvolutionMode::Rescue | SchemaEvolutionMode::FailOnNewColumns) => {

@@ -20,6 +20,7 @@ mod project;
 mod settings;
 mod source;
 mod sql;
+mod streaming;
 
 pub use diagnostic::{Diagnostic, RenderStyle, Severity};
 pub use graph::{Edge, Graph};
@@ -31,3 +32,4 @@ pub use project::Project;
 pub use settings::{Alerts, Settings, TIDEGATE_FILE};
 pub use source::{FileId, LineColumn, Place, SourceFile, SourceMap};
 pub use sql::{fuzz_parse, parse_columns, parse_expression, parse_query, parse_query_with};
+pub use streaming::{COMMIT_EVERY_DEFAULT, OutputMode, StreamingProperties, parse_length};

@@ -6,18 +6,20 @@
 
 mod destination;
 mod epoch;
+mod feed;
 mod history;
 mod positions;
 mod refresh;
 mod sources;
+// mod stateful;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(crate) use epoch::{EpochCommit, EpochFiles, FlowState};
-pub(crate) use refresh::{add_promises, quarantine_spec, table_spec};
+pub(crate) use epoch::{EpochCommit, EpochFiles, FlowState, TableCommit};
+pub(crate) use refresh::{add_promises, quarantine_spec, spec_named, table_spec};
 pub(crate) use stream::preload;
 
 use futures::StreamExt;

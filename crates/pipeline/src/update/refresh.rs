@@ -6,13 +6,16 @@ use arrow::datatypes::SchemaRef;
 use tidegate_gate::{
     Counts, KeyIndex, KeyIndexOptions, LimitVerdict, Stamp, evaluate_limits, quarantine_schema,
 };
-use tidegate_lake::{CommitMode, FlowId, Intent, Lake, NextLine, OptimizeOptions, TableSpec};
+use tidegate_lake::{
+    CommitMode, FlowId, Intent, Lake, LakeTable, NextLine, Offsets, OptimizeOptions, TableSpec,
+};
 use tidegate_project::{ClusterBy, Flow, FlowKind, OnViolation, Table, TableKind, TableName};
 
 use super::Update;
 use super::destination::{TableDestination, WritePlans, Written};
-use super::epoch::{EpochCommit, EpochFiles, FlowState};
+use super::epoch::{EpochCommit, EpochFiles, FlowState, TableCommit};
 use super::sources::Reads;
+use crate::catalog::Catalog;
 use crate::error::{PipelineError, Result};
 use crate::events::{Event, Meter};
 use crate::gates::{GateSettings, gate_of};
@@ -42,6 +45,14 @@ pub(crate) struct Passed {
     pub(crate) written: Written,
     pub(crate) schema: SchemaRef,
     pub(crate) next_lines: Vec<NextLine>,
+    /// How the good rows are committed, if not as the step says.
+    pub(crate) mode: Option<CommitMode>,
+    /// Late rows, where they are kept.
+    pub(crate) late: Option<TableCommit>,
+    /// The next offsets of live sources, by relation.
+    pub(crate) offsets: Offsets,
+    /// The checkpoint of the state, if there is one.
+    pub(crate) checkpoint: Option<String>,
 }
 
 impl<'u, 'w> Refresh<'u, 'w> {
@@ -119,40 +130,49 @@ impl<'u, 'w> Refresh<'u, 'w> {
         report.bytes += step.reads.bytes();
         report.notes.extend(step.reads.notes.iter().cloned());
         let lake = self.update.workspace.lake().await?.clone();
-        let passed = match self.pass(&lake, number, &step).await {
-            Ok(passed) => passed,
-            Err(error) => {
-                step.state.withdraw(&step.intent).await;
-                return Err(error);
-            }
-        };
+        let passed = self.pass(&lake, number, &step).await?;
         if let Err(error) = self.judge_counts(&passed.counts, report) {
             lake.discard(&self.table.name, &passed.written.good).await?;
             lake.discard(&self.table.name.quarantine(), &passed.written.quarantine)
                 .await?;
-            step.state.withdraw(&step.intent).await;
             return Err(error);
         }
-        let files = EpochFiles {
-            target: Arc::new(table_spec(self.table, &passed.schema)),
-            quarantine: Arc::new(quarantine_spec(&self.table.name)),
-            good: passed.written.good,
-            quarantined: passed.written.quarantine,
-            quarantine_mode: step.mode.clone(),
-            mode: step.mode,
-            next_lines: passed.next_lines,
-        };
+        let mut files = EpochFiles::new(
+            &step.state,
+            TableCommit {
+                spec: table_spec(self.table, &passed.schema),
+                files: passed.written.good,
+                mode: passed.mode.unwrap_or_else(|| step.mode.clone()),
+            },
+            TableCommit {
+                spec: quarantine_spec(&self.table.name),
+                files: passed.written.quarantine,
+                mode: step.mode.clone(),
+            },
+        );
+        files.next_lines = passed.next_lines;
+        if let Some(late) = passed.late {
+            files.tables.insert(0, late);
+        }
+        let mut intent = step.intent;
+        intent.checkpoint = passed.checkpoint;
+        intent.offsets = passed.offsets;
         EpochCommit {
             lake: &lake,
             state: &step.state,
-            intent: &step.intent,
+            intent,
         }
         .commit(files)
         .await?;
         Ok(true)
     }
 
-    /// Decides what the flow reads and writes the intent; none when there is nothing to do.
+    /// What one of the tables should be that the epochs of this table are committed to.
+    fn spec_named(&self, target: Option<&LakeTable>, name: &str) -> Option<TableSpec> {
+        spec_named(self.table, &self.update.catalog, target, name)
+    }
+
+    /// Decides what the flow reads; none when there is nothing to do.
     async fn begin<'s>(
         &self,
         flow: &'s Flow,
@@ -162,7 +182,12 @@ impl<'u, 'w> Refresh<'u, 'w> {
     ) -> Result<Option<Step<'s>>> {
         let workspace = self.update.workspace;
         let lake = workspace.lake().await?;
-        let state = FlowState::load(lake, FlowId::new(flow.name.key()), &self.table.name).await?;
+        let load = || FlowState::load(lake, FlowId::new(flow.name.key()), &self.table.name);
+        let mut state = load().await?;
+        let spec = |name: &str| self.spec_named(state.target.as_ref(), name);
+        if state.finish_pending(lake, &spec).await? {
+            state = load().await?;
+        }
         let complete = self.table.kind == TableKind::MaterializedView;
         let first = workspace.project.graph.flows_into(&self.table.name).first() == Some(&number);
         let mode = if complete || (restart && first) {
@@ -170,16 +195,6 @@ impl<'u, 'w> Refresh<'u, 'w> {
         } else {
             CommitMode::Append
         };
-        if let Some(intent) = state.half_done().await? {
-            let reads = self.update.reads_again(&flow.query, &intent).await?;
-            return Ok(Some(Step {
-                flow,
-                state,
-                intent,
-                reads,
-                mode,
-            }));
-        }
         let fingerprint = self.fingerprint(flow);
         let positions = state.positions().await?;
         let once = matches!(flow.kind, FlowKind::Append { once: true, .. });
@@ -209,7 +224,6 @@ impl<'u, 'w> Refresh<'u, 'w> {
         let mut intent = state.next_intent(&run, &fingerprint, fresh);
         intent.files.clone_from(&reads.file_reads);
         intent.tables.clone_from(&reads.table_reads);
-        state.begin(&intent).await?;
         Ok(Some(Step {
             flow,
             state,
@@ -326,6 +340,10 @@ impl<'u, 'w> Refresh<'u, 'w> {
                 written,
                 schema,
                 next_lines: next_lines.collect(),
+                mode: None,
+                late: None,
+                offsets: Offsets::new(),
+                checkpoint: None,
             })
         });
         work.await.map_err(|_| PipelineError::Worker)?
@@ -385,6 +403,22 @@ impl<'u, 'w> Refresh<'u, 'w> {
             ))
         })
     }
+}
+
+/// What one of the tables should be that the epochs of `table` are committed to: itself, its quarantine, or its late rows.
+/// `target` is the table as it is. None if its columns are not known.
+pub(crate) fn spec_named(
+    table: &Table,
+    catalog: &Catalog,
+    target: Option<&LakeTable>,
+    name: &str,
+) -> Option<TableSpec> {
+    if name == table.name.quarantine().key() {
+        return Some(quarantine_spec(&table.name));
+    }
+    let schema = catalog.schema(&table.name);
+    let schema = schema.or_else(|| target.map(LakeTable::schema))?;
+    Some(table_spec(table, &schema))
 }
 
 /// What a table of these columns should be.

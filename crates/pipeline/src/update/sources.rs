@@ -13,7 +13,7 @@ use datafusion::datasource::empty::EmptyTable;
 use futures::future::BoxFuture;
 use tidegate_connect::{ConnectError, FileEntry};
 use tidegate_engine::Bindings;
-use tidegate_lake::{AsOf, FileRead, Intent, LakeTable, Positions, TableRead};
+use tidegate_lake::{AsOf, FileRead, LakeTable, Positions, TableRead};
 use tidegate_project::{Query, Relation, RelationTarget, TableKind, TableName};
 
 use super::Update;
@@ -154,6 +154,7 @@ impl<'w> Update<'w> {
                         until: table.version(),
                     });
                 }
+                RelationTarget::Records { .. } => {}
                 RelationTarget::Files {
                     path,
                     format,
@@ -188,46 +189,6 @@ impl<'w> Update<'w> {
                     );
                 }
             }
-        }
-        Ok(reads)
-    }
-
-    /// The reads of an intent that must be done again exactly.
-    ///
-    /// # Errors
-    /// When a file of it is gone or shorter than it was.
-    pub(crate) async fn reads_again(&self, query: &Query, intent: &Intent) -> Result<Reads> {
-        let mut reads = Reads {
-            file_reads: intent.files.clone(),
-            table_reads: intent.tables.clone(),
-            ..Reads::default()
-        };
-        for leaf in self.leaves(query, "", false) {
-            let RelationTarget::Files {
-                path,
-                format,
-                options,
-                ..
-            } = &leaf.relation.target
-            else {
-                continue;
-            };
-            let options = FileOptions::parse(format.as_deref(), options)?;
-            let files = self.list(path, &options, true).await?;
-            let slices = positions::again(&intent.files, &leaf.path, &files).map_err(|gone| {
-                PipelineError::Request(format!(
-                    "{gone} was being read when an earlier run was killed, and is no longer as it was; put it back and run again, or read everything anew with --full-refresh"
-                ))
-            })?;
-            let discovered = Discoveries::of_files(&files, &options).await?;
-            reads.files.insert(
-                leaf.path,
-                LeafFiles {
-                    options,
-                    discovered,
-                    slices: Arc::new(slices),
-                },
-            );
         }
         Ok(reads)
     }
@@ -278,7 +239,7 @@ impl<'w> Update<'w> {
                         (RelationTarget::Table { name, .. }, None) => {
                             self.bind_table(name, &path, reads).await?
                         }
-                        (RelationTarget::Files { .. }, None) => {
+                        (RelationTarget::Files { .. } | RelationTarget::Records { .. }, None) => {
                             let table = self.bind_files(relation, &path, reads, scan)?;
                             hidden = table.hidden();
                             Arc::new(table)

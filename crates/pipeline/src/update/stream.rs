@@ -236,7 +236,7 @@ fn straight<'s>(step: &'s Step<'_>) -> Option<&'s LeafFiles> {
     };
     match relation.target {
         RelationTarget::Files { .. } => step.reads.files.get(&relation.binding),
-        RelationTarget::Table { .. } => None,
+        RelationTarget::Table { .. } | RelationTarget::Records { .. } => None,
     }
 }
 
@@ -306,7 +306,7 @@ fn batches(
 }
 
 /// A batch of a query as the gate takes it: with its position column taken off, cut where the source changes.
-fn incoming(batch: &RecordBatch, source: &Arc<str>) -> Result<Vec<Incoming>> {
+pub(super) fn incoming(batch: &RecordBatch, source: &Arc<str>) -> Result<Vec<Incoming>> {
     let Ok(index) = batch.schema().index_of(POSITION) else {
         return Ok(vec![Incoming::typed(batch.clone(), Arc::clone(source))]);
     };

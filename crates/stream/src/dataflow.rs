@@ -1,0 +1,435 @@
+//! [`Dataflow`]: the door of this room.
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{filter_record_batch, not};
+use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use tidegate_engine::{Engine, Planned};
+
+use crate::checkpoint::{
+    Checkpoint, Counters, FORMAT_VERSION, Manifest, SavedOperator, SegmentReader, SegmentWriter,
+    to_save,
+};
+use crate::clock::{BEFORE_ALL, Clocks};
+use crate::compile::{self, Compiled};
+use crate::error::{Result, StreamError};
+use crate::operator::{Changes, Event, Identity, Marks, Operator, Turn};
+use crate::options::{Input, Options, Output, Stats};
+
+/// A query that runs for as long as its streams do.
+///
+/// After an error its state is undefined: make a new one, and restore it from the last checkpoint.
+pub struct Dataflow {
+    root: Box<dyn Operator>,
+    marks: Marks,
+    clocks: Clocks,
+    streams: Vec<Stream>,
+    schema: SchemaRef,
+    key: Vec<usize>,
+    options: Options,
+    counters: Counters,
+    watermark: i64,
+    next_segment: u64,
+}
+
+/// A stream, as batches are pushed to it.
+struct Stream {
+    binding: String,
+    schema: SchemaRef,
+    /// The column of event time.
+    time: Option<usize>,
+}
+
+impl std::fmt::Debug for Dataflow {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Dataflow")
+            .field("schema", &self.schema)
+            .field("key", &self.key)
+            .field("watermark", &self.watermark())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Dataflow {
+    /// Compiles a planned query, of which the relations named in `inputs` are streams.
+    ///
+    /// # Errors
+    /// [`StreamError::Unsupported`] for what cannot be streamed, with the reason.
+    pub fn compile(
+        engine: &Engine,
+        planned: &Planned,
+        inputs: Vec<Input>,
+        options: Options,
+    ) -> std::result::Result<Self, StreamError> {
+        let streams = inputs
+            .iter()
+            .map(|input| stream(planned, input))
+            .collect::<Result<Vec<_>>>()?;
+        let Compiled { root, marks, key } = compile::compile(engine, planned, &inputs, &options)?;
+        Ok(Self {
+            root,
+            marks,
+            clocks: Clocks::new(&inputs, &options),
+            streams,
+            schema: planned.schema().clone(),
+            key,
+            options,
+            counters: Counters::default(),
+            watermark: BEFORE_ALL,
+            next_segment: 0,
+        })
+    }
+
+    /// The columns of the result.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Update output: the columns that identify a row of the result, empty if the result is one
+    /// row. Append output, or a query without state: empty.
+    pub fn key(&self) -> &[usize] {
+        &self.key
+    }
+
+    /// Takes rows of a stream, in the order of their partition. `now_micros` is the time of the
+    /// caller's clock, in microseconds since 1970, never before that of an earlier call.
+    ///
+    /// # Errors
+    /// [`StreamError::UnknownInput`], [`StreamError::Columns`] for rows that do not belong here;
+    /// [`StreamError::Engine`] if a value breaks an operation.
+    pub fn push(
+        &mut self,
+        binding: &str,
+        partition: &str,
+        batch: &RecordBatch,
+        now_micros: i64,
+    ) -> std::result::Result<Output, StreamError> {
+        let stream = self
+            .streams
+            .iter()
+            .find(|stream| stream.binding == binding)
+            .ok_or_else(|| StreamError::UnknownInput {
+                binding: binding.to_owned(),
+                known: self.names(),
+            })?;
+        stream.check(batch)?;
+        self.counters.rows_in += batch.num_rows() as u64;
+        let latest = now_micros.saturating_add(self.options.future_micros);
+        let (usable, future) = stream.usable(batch, latest)?;
+        let mut output = Output::default();
+        if let Some(future) = future {
+            self.counters.future += future.num_rows() as u64;
+            output.future.push((binding.to_owned(), future));
+        }
+        let time = stream.time.and_then(|time| {
+            let times = usable.column(time);
+            arrow::compute::max(times.as_primitive_opt::<TimestampMicrosecondType>()?)
+        });
+        if batch.num_rows() > 0 {
+            self.clocks.saw(binding, partition, time, now_micros);
+        }
+        self.clocks.advance(now_micros);
+        let event = Event::Rows {
+            binding,
+            batch: &usable,
+        };
+        self.turn(event, now_micros, output)
+    }
+
+    /// Lets time go by: partitions fall idle, state outlives its time, and early results that were held
+    /// back come out.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn tick(&mut self, now_micros: i64) -> std::result::Result<Output, StreamError> {
+        self.clocks.advance(now_micros);
+        self.turn(Event::Tick, now_micros, Output::default())
+    }
+
+    /// The streams have ended for good: every window closes, and what waited for a match goes
+    /// without.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn finish(&mut self) -> std::result::Result<Output, StreamError> {
+        self.clocks.finish();
+        self.turn(Event::Finish, i64::MAX, Output::default())
+    }
+
+    /// The watermark of the result, in microseconds since 1970: rows to come are not older. `None` as
+    /// long as a stream that holds it back has not begun.
+    pub fn watermark(&self) -> Option<i64> {
+        (self.watermark != BEFORE_ALL).then_some(self.watermark)
+    }
+
+    /// How it stands.
+    pub fn stats(&self) -> Stats {
+        let mut operators = Vec::new();
+        visit(self.root.as_ref(), &mut |operator| {
+            operators.extend(operator.stats());
+        });
+        Stats {
+            rows_in: self.counters.rows_in,
+            rows_out: self.counters.rows_out,
+            late: self.counters.late,
+            future: self.counters.future,
+            watermark: self.watermark(),
+            operators,
+        }
+    }
+
+    /// The state as it is now. Only segments that the last checkpoint (or the restore) did not have
+    /// are written.
+    ///
+    /// # Errors
+    /// [`StreamError::Bug`], [`StreamError::Engine`] if state cannot be encoded.
+    pub fn checkpoint(&mut self) -> std::result::Result<Checkpoint, StreamError> {
+        let mut writer = SegmentWriter {
+            next: self.next_segment,
+            ..SegmentWriter::default()
+        };
+        let mut operators = Vec::new();
+        visit_mut(&mut self.root, &mut |operator| {
+            if let Some(identity) = operator.identity() {
+                operators.push(SavedOperator {
+                    kind: identity.kind.to_owned(),
+                    meaning: identity.meaning,
+                    state: operator.save(&mut writer)?,
+                });
+            }
+            Ok(())
+        })?;
+        self.next_segment = writer.next;
+        let manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            next_segment: writer.next,
+            clocks: to_save(&self.clocks.save().map_err(|e| StreamError::bug(e.to_string()))?)?,
+            counters: self.counters,
+            operators,
+        };
+        Ok(Checkpoint {
+            manifest: serde_json::to_vec(&manifest)
+                .map_err(|error| StreamError::bug(error.to_string()))?,
+            segments: writer.segments,
+            live: writer.live,
+        })
+    }
+
+    /// Takes back the state of a checkpoint; before the first push.
+    ///
+    /// # Errors
+    /// [`StreamError::Damaged`] if it cannot be read, [`StreamError::StateMismatch`] if it belongs to a query
+    /// of another meaning.
+    pub fn restore(
+        &mut self,
+        manifest: &[u8],
+        read: &mut dyn FnMut(&str) -> std::io::Result<Vec<u8>>,
+    ) -> std::result::Result<(), StreamError> {
+        let manifest = read_manifest(manifest)?;
+        self.clocks
+            .load(&manifest.clocks)
+            .map_err(|error| StreamError::damaged(format!("the manifest: {error}")))?;
+        self.counters = manifest.counters;
+        self.next_segment = manifest.next_segment;
+        let mut saved: Vec<Option<SavedOperator>> =
+            manifest.operators.into_iter().map(Some).collect();
+        let mut reader = SegmentReader { read };
+        visit_mut(&mut self.root, &mut |operator| {
+            let Some(identity) = operator.identity() else {
+                return Ok(());
+            };
+            let found = saved.iter_mut().find(|saved| {
+                let fits = |saved: &SavedOperator| {
+                    saved.kind == identity.kind && saved.meaning == identity.meaning
+                };
+                saved.as_ref().is_some_and(fits)
+            });
+            match found.and_then(Option::take) {
+                Some(state) => operator.load(&state.state, &mut reader),
+                None => Err(mismatch(&identity, saved.iter().flatten())),
+            }
+        })?;
+        if let Some(left) = saved.into_iter().flatten().next() {
+            return Err(StreamError::StateMismatch {
+                operator: format!("the {} {}", left.kind, left.meaning),
+                reason: "the query has no such part any more".to_owned(),
+            });
+        }
+        // Marks, and the watermark, as they were.
+        self.turn(Event::Resume, i64::MIN, Output::default())?;
+        Ok(())
+    }
+
+    fn turn(&mut self, event: Event<'_>, now: i64, mut output: Output) -> Result<Output> {
+        let mut turn = Turn {
+            event,
+            now,
+            clocks: &self.clocks,
+            marks: &mut self.marks,
+            late: self.options.keep_late.then_some(&mut output.late),
+            late_rows: &mut self.counters.late,
+        };
+        let Changes {
+            rows,
+            deletes,
+            watermark,
+        } = self.root.turn(&mut turn)?;
+        self.watermark = watermark;
+        for batch in rows.into_iter().filter(|batch| batch.num_rows() > 0) {
+            self.counters.rows_out += batch.num_rows() as u64;
+            let columns = batch.columns().to_vec();
+            let options =
+                arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            let schema = SchemaRef::clone(&self.schema);
+            output
+                .rows
+                .push(RecordBatch::try_new_with_options(schema, columns, &options)?);
+        }
+        for batch in deletes.iter().filter(|batch| batch.num_rows() > 0) {
+            output.deletes.push(batch.project(&self.key)?);
+        }
+        Ok(output)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.streams.iter().map(|s| s.binding.as_str()).collect();
+        names.join(", ")
+    }
+}
+
+impl Stream {
+    fn check(&self, batch: &RecordBatch) -> Result<()> {
+        let given = batch.schema_ref();
+        let wanted = self.schema.fields();
+        let fits = given.fields().len() == wanted.len()
+            && given
+                .fields()
+                .iter()
+                .zip(wanted)
+                .all(|(given, wanted)| given.data_type() == wanted.data_type());
+        if fits {
+            return Ok(());
+        }
+        let text = |schema: &SchemaRef| {
+            let field = |field: &arrow::datatypes::FieldRef| {
+                format!("{} {}", field.name(), field.data_type())
+            };
+            let fields: Vec<String> = schema.fields().iter().map(field).collect();
+            fields.join(", ")
+        };
+        Err(StreamError::Columns {
+            binding: self.binding.clone(),
+            expected: text(&self.schema),
+            given: text(given),
+        })
+    }
+
+    /// The rows with a usable time, and the others.
+    fn usable(
+        &self,
+        batch: &RecordBatch,
+        latest: i64,
+    ) -> Result<(RecordBatch, Option<RecordBatch>)> {
+        let times = self.time.and_then(|time| {
+            let times = batch.column(time);
+            times.as_primitive_opt::<TimestampMicrosecondType>()
+        });
+        let Some(times) = times else {
+            return Ok((batch.clone(), None));
+        };
+        let all = times.null_count() == 0
+            && arrow::compute::max(times).is_none_or(|greatest| greatest <= latest);
+        if all {
+            return Ok((batch.clone(), None));
+        }
+        let usable: BooleanArray = times
+            .iter()
+            .map(|time| Some(time.is_some_and(|time| time <= latest)))
+            .collect();
+        let future = filter_record_batch(batch, &not(&usable)?)?;
+        Ok((filter_record_batch(batch, &usable)?, Some(future)))
+    }
+}
+
+fn stream(planned: &Planned, input: &Input) -> Result<Stream> {
+    let bound = planned
+        .bindings()
+        .get(&input.binding)
+        .ok_or_else(|| StreamError::UnknownInput {
+            binding: input.binding.clone(),
+            known: planned
+                .bindings()
+                .iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>()
+                .join(", "),
+        })?;
+    let schema = bound.provider.schema();
+    let spec = input.watermark.as_ref();
+    let time = spec.and_then(|spec| schema.index_of(&spec.time).ok());
+    if let Some(time) = time
+        && !crate::paths::is_time(schema.field(time).data_type())
+    {
+        return Err(StreamError::unsupported(
+            format!(
+                "the watermark's column `{}` has the type {}",
+                schema.field(time).name(),
+                schema.field(time).data_type()
+            ),
+            "it must be a TIMESTAMP in microseconds",
+        ));
+    }
+    Ok(Stream {
+        binding: input.binding.clone(),
+        schema,
+        time,
+    })
+}
+
+fn read_manifest(bytes: &[u8]) -> Result<Manifest> {
+    let value: serde_json::Value = serde_json::from_slice(bytes)
+        .map_err(|error| StreamError::damaged(format!("the manifest is no JSON: {error}")))?;
+    let version = value.get("format_version").and_then(|v| v.as_u64());
+    if version != Some(u64::from(FORMAT_VERSION)) {
+        let found = version.map_or("none".to_owned(), |version| version.to_string());
+        return Err(StreamError::damaged(format!(
+            "the manifest has the format version {found}, this Tidegate reads {FORMAT_VERSION}"
+        )));
+    }
+    crate::checkpoint::saved(&value)
+}
+
+fn mismatch<'s>(
+    wanted: &Identity,
+    left: impl Iterator<Item = &'s SavedOperator>,
+) -> StreamError {
+    let same: Vec<&str> = left
+        .filter(|saved| saved.kind == wanted.kind)
+        .map(|saved| saved.meaning.as_str())
+        .collect();
+    let reason = match same.as_slice() {
+        [] => format!("the state holds no {}", wanted.kind),
+        before => format!("the state is {}", before.join("; ")),
+    };
+    StreamError::StateMismatch {
+        operator: format!("the {} {}", wanted.kind, wanted.meaning),
+        reason,
+    }
+}
+
+fn visit(operator: &dyn Operator, look: &mut impl FnMut(&dyn Operator)) {
+    for input in operator.inputs_ref() {
+        visit(input, look);
+    }
+    look(operator);
+}
+
+fn visit_mut(
+    operator: &mut Box<dyn Operator>,
+    look: &mut dyn FnMut(&mut dyn Operator) -> Result<()>,
+) -> Result<()> {
+    for input in operator.inputs() {
+        visit_mut(input, look)?;
+    }
+    look(operator.as_mut())
+}

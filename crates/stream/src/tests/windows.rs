@@ -1,0 +1,81 @@
+//! Windows of fixed length.
+
+use super::support::*;
+use crate::{OutputMode, StreamError};
+
+fn tables() -> Tables {
+    let mut random = fastrand::Rng::with_seed(42);
+    Tables::from([("e", events(&mut random, 1500, 12))])
+}
+
+#[test]
+fn tumbling_windows_give_what_the_batch_gives() {
+    for sql in [
+        "SELECT k, window(ts, '1 minute') AS w, count(*) AS n, sum(v) AS s, avg(v) AS a, min(name) AS m
+         FROM STREAM e GROUP BY k, window(ts, '1 minute')",
+        "SELECT window(ts, '1 minute').start AS a, count(DISTINCT k) AS n FROM STREAM e
+         GROUP BY window(ts, '1 minute')",
+        "SELECT window(ts, '5 minutes').end AS a, name, max(v) AS n,
+           count(v) FILTER (WHERE v > 500) AS big, approx_percentile(v, 0.5) AS median
+         FROM STREAM e WHERE v > 0 GROUP BY window(ts, '5 minutes'), name",
+        "SELECT k % 3 AS g, window(ts, '1 minute') AS w, max_by(id, v) AS top, stddev(v) AS d
+         FROM STREAM e GROUP BY k % 3, window(ts, '1 minute') HAVING count(*) > 8",
+    ] {
+        check_append(sql, &tables(), 0..6);
+        check_update(sql, &tables(), 0..6);
+    }
+}
+
+#[test]
+fn late_rows_are_told_and_take_no_part() {
+    let engine = engine();
+    let tables = tables();
+    let sql = "SELECT window(ts, '1 minute').start AS a, count(*) AS n FROM STREAM e
+               GROUP BY window(ts, '1 minute')";
+    let query = plan(&engine, sql, &tables);
+    let binding = query.relations[0].0.clone();
+    let mut flow = flow(&engine, &query, 0, &options(OutputMode::Append)).unwrap();
+    let all = &tables["e"];
+    flow.push(&binding, "0", &all.slice(200, 100), BEGIN).unwrap();
+    let closed = flow.watermark().unwrap() / MINUTE * MINUTE;
+    let output = flow.push(&binding, "0", &all.slice(0, 400), BEGIN).unwrap();
+    let late: usize = times_of(&all.slice(0, 400))
+        .into_iter()
+        .filter(|time| *time < closed)
+        .count();
+    assert!(late > 50);
+    assert_eq!(flow.stats().late, late as u64);
+    let (of, rows) = &output.late[0];
+    assert_eq!((of, rows.num_rows()), (&binding, late));
+    assert_eq!(rows.schema(), all.schema());
+}
+
+#[test]
+fn an_append_without_a_watermark_is_refused() {
+    let engine = engine();
+    let sql = "SELECT window(id_time, '1 minute') AS w, count(*) AS n
+               FROM (SELECT ts + make_interval(0, 0, 0, 0, 0, 0, k) AS id_time FROM STREAM e)
+               GROUP BY window(id_time, '1 minute')";
+    let sql = sql.replace("ts + make_interval(0, 0, 0, 0, 0, 0, k)", "timestamp_seconds(k)");
+    let query = plan(&engine, &sql, &tables());
+    let error = flow(&engine, &query, 0, &options(OutputMode::Append)).unwrap_err();
+    assert!(matches!(error, StreamError::Unsupported { .. }), "{error}");
+    assert!(error.to_string().contains("WATERMARK"), "{error}");
+}
+
+#[test]
+fn a_checkpoint_writes_only_what_is_new() {
+    let engine = engine();
+    let tables = tables();
+    let sql = "SELECT k, window(ts, '1 minute') AS w, count(*) AS n FROM STREAM e
+               GROUP BY k, window(ts, '1 minute')";
+    let query = plan(&engine, sql, &tables);
+    let binding = query.relations[0].0.clone();
+    let mut flow = flow(&engine, &query, 3600 * SECOND, &options(OutputMode::Append)).unwrap();
+    let mut store = Store::default();
+    flow.push(&binding, "0", &tables["e"].slice(0, 600), BEGIN).unwrap();
+    assert!(store.save(&mut flow) >= 9);
+    assert_eq!(store.save(&mut flow), 0);
+    flow.push(&binding, "0", &tables["e"].slice(0, 5), BEGIN).unwrap();
+    assert_eq!(store.save(&mut flow), 1);
+}
