@@ -18,8 +18,23 @@ fn tumbling_windows_give_what_the_batch_gives() {
         "SELECT window(ts, '5 minutes').end AS a, name, max(v) AS n,
            count(v) FILTER (WHERE v > 500) AS big, approx_percentile(v, 0.5) AS median
          FROM STREAM e WHERE v > 0 GROUP BY window(ts, '5 minutes'), name",
-        "SELECT k % 3 AS g, window(ts, '1 minute') AS w, max_by(id, v) AS top, stddev(v) AS d
+        "SELECT k % 3 AS g, window(ts, '1 minute') AS w, max_by(id, v) AS top, round(stddev(v), 6) AS d
          FROM STREAM e GROUP BY k % 3, window(ts, '1 minute') HAVING count(*) > 8",
+    ] {
+        check_append(sql, &tables(), 0..6);
+        check_update(sql, &tables(), 0..6);
+    }
+}
+
+#[test]
+fn overlapping_windows_give_what_the_batch_gives() {
+    for sql in [
+        "SELECT k, window(ts, '10 minutes', '1 minute') AS w, count(*) AS n, sum(v) AS s, avg(v) AS a
+         FROM STREAM e GROUP BY k, window(ts, '10 minutes', '1 minute')",
+        "SELECT window(ts, '5 minutes', '2 minutes', '30 seconds') AS w, name, max(id) AS top
+         FROM STREAM e GROUP BY window(ts, '5 minutes', '2 minutes', '30 seconds'), name",
+        "SELECT k, cumulate_window(ts, '10 minutes', '2 minutes') AS w, count(*) AS n, min(v) AS s
+         FROM STREAM e GROUP BY k, cumulate_window(ts, '10 minutes', '2 minutes')",
     ] {
         check_append(sql, &tables(), 0..6);
         check_update(sql, &tables(), 0..6);
