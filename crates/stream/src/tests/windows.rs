@@ -42,6 +42,42 @@ fn overlapping_windows_give_what_the_batch_gives() {
 }
 
 #[test]
+fn sessions_give_what_the_batch_gives() {
+    for sql in [
+        "SELECT k, session_window(ts, '8 seconds') AS w, count(*) AS n, sum(v) AS s, min(name) AS m
+         FROM STREAM e GROUP BY k, session_window(ts, '8 seconds')",
+        "SELECT session_window(ts, '2 seconds').start AS a, session_window(ts, '2 seconds').end AS b,
+           count(DISTINCT k) AS n FROM STREAM e WHERE k < 5 GROUP BY session_window(ts, '2 seconds')",
+    ] {
+        check_append(sql, &tables(), 0..8);
+        check_update(sql, &tables(), 0..8);
+    }
+}
+
+#[test]
+fn windows_feed_windows() {
+    for sql in [
+        // Of the windows of each minute, those of each ten.
+        "SELECT window(w, '10 minutes') AS ten, max(n) AS busiest, count(*) AS windows
+         FROM (SELECT k, window(ts, '1 minute') AS w, count(*) AS n FROM STREAM e
+               GROUP BY k, window(ts, '1 minute'))
+         GROUP BY window(w, '10 minutes')",
+        // The greatest of each window.
+        "SELECT w.start AS a, w.end AS b, max(n) AS busiest FROM
+           (SELECT k, window(ts, '3 minutes', '1 minute') AS w, count(*) AS n FROM STREAM e
+            GROUP BY k, window(ts, '3 minutes', '1 minute'))
+         GROUP BY w.start, w.end",
+        "SELECT w, avg(n) AS mean FROM
+           (SELECT k, window(ts, '1 minute') AS w, count(*) AS n FROM STREAM e
+            GROUP BY k, window(ts, '1 minute'))
+         GROUP BY w",
+    ] {
+        check_append(sql, &tables(), 0..4);
+        check_update(sql, &tables(), 0..4);
+    }
+}
+
+#[test]
 fn late_rows_are_told_and_take_no_part() {
     let engine = engine();
     let tables = tables();
