@@ -142,6 +142,35 @@ impl Grouping {
         &batch.columns()[..count]
     }
 
+    /// Saved states, with those of aggregates that are new in the query, and without those that are
+    /// gone; `None` if they are as they should be. Columns of the saver's own stay at the end.
+    pub(crate) fn completed(&self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let states = self.states_of(batch);
+        let known: usize = states.iter().flatten().map(Vec::len).sum();
+        let own = |at: usize| {
+            let name = batch.schema_ref().field(at).name();
+            name.ends_with('#').then_some(at)
+        };
+        let own: Vec<usize> = (self.keys.len()..batch.num_columns()).filter_map(own).collect();
+        let expected = self.keys.len() + known + own.len();
+        if states.iter().all(Option::is_some) && batch.num_columns() == expected {
+            return Ok(None);
+        }
+        let rows = batch.num_rows();
+        let positions: Vec<usize> = (0..rows).collect();
+        let mut accumulators = self.accumulators()?;
+        accumulators.merge(self, batch, &positions, rows)?;
+        let keys = self.keys_of(batch).to_vec();
+        let states = self.state_batch(keys, accumulators.states()?, rows)?;
+        let mut fields = states.schema_ref().fields().to_vec();
+        let mut columns = states.columns().to_vec();
+        for at in own {
+            fields.push(Arc::clone(&batch.schema_ref().fields()[at]));
+            columns.push(Arc::clone(batch.column(at)));
+        }
+        self::batch(Schema::new(fields), columns, rows).map(Some)
+    }
+
     /// Whether saved states are of the same keys.
     pub(crate) fn check_keys(&self, batch: &RecordBatch) -> Result<()> {
         let fits = self.key_fields.iter().enumerate().all(|(at, field)| {

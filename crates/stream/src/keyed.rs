@@ -1,26 +1,23 @@
 //! The newest state of each key, of which results are asked after every change.
 //!
-//! States are columns, written once: a change of some keys takes their states out of where they stand,
-//! merges, and writes them as a new part; an index says where the newest state of a key is. So a change costs what
-//! changed, not what is there; and a checkpoint writes only the parts that are new. Parts are put
-//! together when more than half of their rows are outdated.
+//! A change of some keys takes their states out of where they stand ([`crate::parts`]), merges, and
+//! writes them anew; an index says where the newest state of a key is. So a change costs what changed,
+//! not what is there.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, interleave_record_batch, take_record_batch};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use datafusion::physical_plan::aggregates::group_values::GroupValues;
 use serde_json::Value;
 
-use crate::checkpoint::{SegmentReader, SegmentWriter, saved, to_save};
+use crate::checkpoint::{SegmentReader, SegmentWriter};
 use crate::error::{Result, StreamError};
 use crate::groups::{Grouping, Results};
+use crate::parts::{Parts, Place};
 
-/// The column of a part that says when a key was last touched.
+/// The column that says when a key was last touched.
 const TOUCHED: &str = "touched#";
-/// Parts smaller than this are put together with the next, unless they are in a checkpoint.
-const PART_ROWS: usize = 8192;
 
 /// States of keys.
 pub(crate) struct KeyedStates {
@@ -28,26 +25,8 @@ pub(crate) struct KeyedStates {
     index: Option<Box<dyn GroupValues>>,
     /// Where the state of each key is, by its number in the index.
     places: Vec<Place>,
-    parts: Vec<Part>,
+    parts: Parts,
     indexes: Vec<usize>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    part: u32,
-    row: u32,
-}
-
-const NOWHERE: Place = Place {
-    part: u32::MAX,
-    row: u32::MAX,
-};
-
-#[derive(Debug)]
-struct Part {
-    batch: RecordBatch,
-    /// The segment it was saved as.
-    segment: Option<String>,
 }
 
 impl KeyedStates {
@@ -56,7 +35,7 @@ impl KeyedStates {
             index: grouping.values()?,
             grouping: Arc::clone(grouping),
             places: Vec::new(),
-            parts: Vec::new(),
+            parts: Parts::default(),
             indexes: Vec::new(),
         })
     }
@@ -68,17 +47,8 @@ impl KeyedStates {
 
     /// Bytes held, about.
     pub(crate) fn size(&self) -> usize {
-        let parts: usize = self
-            .parts
-            .iter()
-            .map(|part| part.batch.get_array_memory_size())
-            .sum();
         let index = self.index.as_ref().map_or(0, |index| index.size());
-        parts + index + self.places.capacity() * size_of::<Place>()
-    }
-
-    fn total_rows(&self) -> usize {
-        self.parts.iter().map(|part| part.batch.num_rows()).sum()
+        self.parts.bytes() + index + self.places.capacity() * size_of::<Place>()
     }
 
     /// Merges states of distinct keys, and gives the results of these keys.
@@ -98,8 +68,14 @@ impl KeyedStates {
         let states = grouping.state_batch(keys.clone(), states, rows)?;
         accumulators.merge(&grouping, &states, &positions, rows)?;
         let values = accumulators.results()?;
-        self.append(touched(&states, now)?)?;
-        self.tidy()?;
+        let first = self.parts.append(touched(&states, now)?)?;
+        for (row, key) in self.indexes.iter().enumerate() {
+            self.places[*key] = first.after(row);
+        }
+        if self.parts.is_untidy(self.places.len()) {
+            let places = std::mem::take(&mut self.places);
+            self.rebuild(&places)?;
+        }
         Ok(Results { keys, values, rows })
     }
 
@@ -116,7 +92,7 @@ impl KeyedStates {
                 self.places.len().max(usize::from(rows > 0))
             }
         };
-        self.places.resize(count, NOWHERE);
+        self.places.resize(count, Place::NOWHERE);
         Ok(())
     }
 
@@ -125,196 +101,91 @@ impl KeyedStates {
         let mut rows = Vec::new();
         let mut places = Vec::new();
         for (row, key) in self.indexes.iter().enumerate() {
-            let place = self.places.get(*key).copied().unwrap_or(NOWHERE);
-            if place != NOWHERE {
+            if self.places[*key] != Place::NOWHERE {
                 rows.push(row);
-                places.push(place);
+                places.push(self.places[*key]);
             }
         }
-        if rows.is_empty() {
-            return Ok((rows, None));
-        }
-        let batch = self.gather(&places)?;
-        Ok((rows, Some(batch)))
+        let batch = match places.as_slice() {
+            [] => None,
+            some => Some(self.parts.gather(some)?),
+        };
+        Ok((rows, batch))
     }
 
-    fn gather(&self, places: &[Place]) -> Result<RecordBatch> {
-        let mut numbers = vec![usize::MAX; self.parts.len()];
-        let mut batches: Vec<&RecordBatch> = Vec::new();
-        let mut indices = Vec::with_capacity(places.len());
-        for place in places {
-            let part = place.part as usize;
-            if numbers[part] == usize::MAX {
-                numbers[part] = batches.len();
-                batches.push(&self.parts[part].batch);
-            }
-            indices.push((numbers[part], place.row as usize));
-        }
-        match batches.as_slice() {
-            [one] => {
-                let rows = UInt32Array::from_iter_values(places.iter().map(|place| place.row));
-                Ok(take_record_batch(one, &rows)?)
-            }
-            several => Ok(interleave_record_batch(several, &indices)?),
-        }
-    }
-
-    /// Adds a part with the states of the keys just found.
-    fn append(&mut self, batch: RecordBatch) -> Result<()> {
-        let small = self.parts.last().is_some_and(|last| {
-            last.segment.is_none() && last.batch.num_rows() + batch.num_rows() <= PART_ROWS
-        });
-        let mut from = 0;
-        match (small, self.parts.last_mut()) {
-            (true, Some(last)) => {
-                from = last.batch.num_rows();
-                let schema = last.batch.schema();
-                last.batch = concat_batches(&schema, [&last.batch, &batch])?;
-            }
-            _ => self.parts.push(Part {
-                batch,
-                segment: None,
-            }),
-        }
-        let part = number(self.parts.len().saturating_sub(1))?;
-        for (row, key) in self.indexes.iter().enumerate() {
-            self.places[*key] = Place {
-                part,
-                row: number(from + row)?,
-            };
-        }
-        Ok(())
-    }
-
-    /// Puts the parts together if much of them is outdated.
-    fn tidy(&mut self) -> Result<()> {
-        let (live, total) = (self.places.len(), self.total_rows());
-        if total > 2 * live + 2 * PART_ROWS || self.parts.len() > 256 {
-            let places = std::mem::take(&mut self.places);
-            self.rebuild(&places)?;
-        }
-        Ok(())
-    }
-
-    /// Makes one part, and a new index, of what stands at these places.
+    /// Keeps only what stands at these places.
     fn rebuild(&mut self, places: &[Place]) -> Result<()> {
+        let first = self.parts.rewrite(places)?;
+        let places: Vec<Place> = (0..places.len()).map(|row| first.after(row)).collect();
+        self.adopt(&places)
+    }
+
+    /// Makes the index of what stands at these places.
+    fn adopt(&mut self, places: &[Place]) -> Result<()> {
         self.places.clear();
         self.index = self.grouping.values()?;
         if places.is_empty() {
-            self.parts.clear();
             return Ok(());
         }
-        let batch = self.gather(places)?;
-        self.parts.clear();
-        self.adopt(batch, None)
-    }
-
-    fn adopt(&mut self, batch: RecordBatch, segment: Option<String>) -> Result<()> {
+        let batch = self.parts.gather(places)?;
         let keys = self.grouping.keys_of(&batch).to_vec();
         self.find(&keys, batch.num_rows())?;
-        self.parts.push(Part {
-            batch,
-            segment: None,
-        });
-        let part = number(self.parts.len() - 1)?;
-        for (row, key) in self.indexes.iter().enumerate() {
-            self.places[*key] = Place {
-                part,
-                row: number(row)?,
-            };
-        }
-        if let Some(last) = self.parts.last_mut() {
-            last.segment = segment;
+        for (place, key) in places.iter().zip(&self.indexes) {
+            self.places[*key] = *place;
         }
         Ok(())
     }
 
-    /// Forgets the keys that were last touched before this; says how many.
-    pub(crate) fn expire(&mut self, before: i64) -> Result<usize> {
-        let touched: Vec<Option<Int64Array>> = self
-            .parts
-            .iter()
-            .map(|part| {
-                let column = part.batch.column_by_name(TOUCHED)?;
-                column.as_primitive_opt::<Int64Type>().cloned()
-            })
-            .collect();
-        let is_live = |place: &Place| {
-            let times = touched.get(place.part as usize).and_then(Option::as_ref);
-            times.is_none_or(|times| times.value(place.row as usize) >= before)
-        };
-        let live: Vec<Place> = self.places.iter().copied().filter(is_live).collect();
-        let gone = self.places.len() - live.len();
-        if gone > 0 {
-            self.rebuild(&live)?;
+    /// Forgets the keys that were last touched before this.
+    pub(crate) fn expire(&mut self, before: i64) -> Result<()> {
+        if self.places.is_empty() {
+            return Ok(());
         }
-        Ok(gone)
+        let batch = self.parts.gather(&self.places)?;
+        let times = batch.column_by_name(TOUCHED);
+        let times = times
+            .and_then(|column| column.as_primitive_opt::<Int64Type>())
+            .ok_or_else(|| StreamError::bug("states do not say when they were touched"))?;
+        let stays = self.places.iter().zip(times.values());
+        let live: Vec<Place> = stays
+            .filter(|(_, time)| **time >= before)
+            .map(|(place, _)| *place)
+            .collect();
+        match live.len() < self.places.len() {
+            true => self.rebuild(&live),
+            false => Ok(()),
+        }
     }
 
-    /// Writes the parts that are new; the value says which parts there are, oldest first.
+    /// Writes what is new; the value says what there is.
     pub(crate) fn save(&mut self, writer: &mut SegmentWriter) -> Result<Value> {
-        let mut used = vec![false; self.parts.len()];
-        for place in &self.places {
-            used[place.part as usize] = true;
-        }
-        let mut names = Vec::new();
-        for (part, used) in self.parts.iter_mut().zip(used) {
-            match &part.segment {
-                Some(name) if used => writer.keep(name),
-                None if used => part.segment = Some(writer.write(&part.batch)?),
-                _ => {}
-            }
-            names.extend(part.segment.clone().filter(|_| used));
-        }
-        to_save(&names)
+        self.parts.save(self.places.iter().copied(), writer)
     }
 
     /// Takes back what was saved.
     pub(crate) fn load(&mut self, state: &Value, reader: &mut SegmentReader<'_>) -> Result<()> {
-        self.places.clear();
-        self.parts.clear();
-        self.index = self.grouping.values()?;
-        for name in saved::<Vec<String>>(state)? {
-            let batch = reader.read(&name)?;
-            self.grouping.check_keys(&batch)?;
-            // Of the same aggregates, or the parts could not be put together.
-            let batch = self.completed(batch)?;
-            self.adopt(batch, Some(name))?;
-        }
-        Ok(())
+        let grouping = Arc::clone(&self.grouping);
+        let places = self.parts.load(state, reader, &mut |batch| {
+            grouping.check_keys(batch)?;
+            grouping.completed(batch)
+        })?;
+        self.adopt(&places)
     }
-
-    /// States with those of aggregates that are new in the query, empty.
-    fn completed(&self, batch: RecordBatch) -> Result<RecordBatch> {
-        let rows = batch.num_rows();
-        let mut accumulators = self.grouping.accumulators()?;
-        let positions: Vec<usize> = (0..rows).collect();
-        accumulators.merge(&self.grouping, &batch, &positions, rows)?;
-        let keys = self.grouping.keys_of(&batch).to_vec();
-        let states = self
-            .grouping
-            .state_batch(keys, accumulators.states()?, rows)?;
-        let times = batch.column_by_name(TOUCHED);
-        let times = times.and_then(|column| column.as_primitive_opt::<Int64Type>());
-        match times {
-            Some(times) => with_times(&states, times.clone()),
-            None => touched(&states, 0),
-        }
-    }
-}
-
-fn number(count: usize) -> Result<u32> {
-    u32::try_from(count).map_err(|_| StreamError::bug("a part has over four billion rows"))
 }
 
 fn touched(states: &RecordBatch, now: i64) -> Result<RecordBatch> {
-    with_times(states, Int64Array::from_value(now, states.num_rows()))
+    with_numbers(states, TOUCHED, Int64Array::from_value(now, states.num_rows()))
 }
 
-fn with_times(states: &RecordBatch, times: Int64Array) -> Result<RecordBatch> {
-    let mut fields = states.schema_ref().fields().to_vec();
-    fields.push(Arc::new(Field::new(TOUCHED, DataType::Int64, false)));
-    let mut columns = states.columns().to_vec();
-    columns.push(Arc::new(times));
-    crate::groups::batch(Schema::new(fields), columns, states.num_rows())
+/// A batch with one more column of numbers.
+pub(crate) fn with_numbers(
+    batch: &RecordBatch,
+    name: &str,
+    numbers: Int64Array,
+) -> Result<RecordBatch> {
+    let mut fields = batch.schema_ref().fields().to_vec();
+    fields.push(Arc::new(Field::new(name, DataType::Int64, true)));
+    let mut columns = batch.columns().to_vec();
+    columns.push(Arc::new(numbers));
+    crate::groups::batch(Schema::new(fields), columns, batch.num_rows())
 }

@@ -1,4 +1,5 @@
 //! Dataflows against the same query over all rows at once.
 
+mod keys;
 mod support;
 mod windows;

@@ -217,6 +217,9 @@ impl WindowState {
         let mut groups = Groups::new(&self.grouping)?;
         for (_, pane) in self.panes.range_mut(panes) {
             pane.freeze()?;
+            if pane.frozen.len() > 4 {
+                pane.compact(&self.grouping)?;
+            }
             for frozen in &pane.frozen {
                 groups.merge(&frozen.states)?;
             }

@@ -15,6 +15,7 @@ use crate::groups::{Aggregate, Grouping};
 use crate::lateness::{Rule, Windows};
 use crate::paths::{Part, Path, Timed, time_of};
 use crate::running::RunningAggregate;
+use crate::session::{SessionAggregate, SessionParts};
 use crate::slices::Slices;
 use crate::window::{Layout, LayoutColumn, WindowAggregate, WindowParts};
 
@@ -113,11 +114,12 @@ impl Compiler<'_> {
     ) -> Result<Built> {
         let updating = top && self.options.output == crate::OutputMode::Update;
         let slot = self.marks.slot();
-        let Marker::Slices(slices) = windowed.marker else {
-            return Err(StreamError::unsupported(
-                "session windows cannot be streamed yet",
-                "use a window of fixed length",
-            ));
+        let slices = match windowed.marker {
+            Marker::Slices(slices) => slices,
+            Marker::Session { gap } => {
+                let session = (gap, slot, updating);
+                return self.session(input, windowed, grouping, layout, meaning, (node, grouped), session);
+            }
         };
         let offset = windowed.event.offset;
         self.close_by(&input, &windowed.event, |shift| Rule {
@@ -126,7 +128,7 @@ impl Compiler<'_> {
             windows: Windows::Slices(slices),
         });
         let time = self.physical(&windowed.time, &input.schema)?;
-        let key = updating.then(|| self.key_columns(node, grouped, slices));
+        let key = updating.then(|| self.key_columns(node, grouped, ends_of(slices)));
         let times = self.window_times(grouped, &windowed, slices, &input, node);
         let kind = match windowed.at {
             Some(_) => "values".to_owned(),
@@ -198,12 +200,61 @@ impl Compiler<'_> {
             .collect()
     }
 
-    /// The columns that tell the rows of an updated aggregate apart.
-    fn key_columns(&self, node: &AggregateNode, grouped: &GroupedBy, slices: Slices) -> Vec<KeyColumn> {
-        let either = match slices {
-            Slices::Cumulating { .. } => vec![Part::End],
-            _ => vec![Part::Start, Part::End],
+    /// An aggregate by session.
+    fn session(
+        &mut self,
+        input: Built,
+        windowed: Windowed,
+        grouping: Grouping,
+        layout: Layout,
+        meaning: String,
+        (node, grouped): (&AggregateNode, &GroupedBy),
+        (gap, slot, updating): (i64, usize, bool),
+    ) -> Result<Built> {
+        self.close_by(&input, &windowed.event, |shift| Rule {
+            slot,
+            shift,
+            windows: Windows::Session { gap },
+        });
+        let either = vec![Part::Start, Part::End];
+        let key = updating.then(|| self.key_columns(node, grouped, either));
+        // A session to come ends after the watermark; when it began, nobody knows.
+        let ends = grouped.parts.iter().enumerate().filter_map(|(column, part)| {
+            let part = match part {
+                Some(Part::Whole) => Part::End,
+                Some(Part::End) => Part::Whole,
+                _ => return None,
+            };
+            Some(Timed {
+                path: Path { column, part },
+                offset: windowed.event.offset,
+                sources: Vec::new(),
+            })
+        });
+        let parts = SessionParts {
+            time: self.physical(&windowed.time, &input.schema)?,
+            input: input.operator,
+            grouping: Arc::new(grouping),
+            layout,
+            gap,
+            offset: windowed.event.offset,
+            slot,
+            meaning: format!("gap {gap} over {} {meaning}", self.text(&windowed.time)),
+            updating,
         };
+        Ok(Built {
+            meaning: parts.meaning.clone(),
+            operator: Box::new(SessionAggregate::new(parts)?),
+            schema: Arc::clone(&node.schema),
+            times: ends.collect(),
+            scans: Vec::new(),
+            key,
+        })
+    }
+
+    /// The columns that tell the rows of an updated aggregate apart; `either`: the parts of a window
+    /// that would do.
+    fn key_columns(&self, node: &AggregateNode, grouped: &GroupedBy, either: Vec<Part>) -> Vec<KeyColumn> {
         let enough = |part: &Option<Part>| match part {
             Some(Part::Whole) => either.clone(),
             _ => Vec::new(),
@@ -243,7 +294,7 @@ impl Compiler<'_> {
             marker: None,
             parts: vec![None; node.group_expr.len()],
         };
-        let key = self.key_columns(node, &grouped, Slices::Values { offset: 0 });
+        let key = self.key_columns(node, &grouped, Vec::new());
         let operator = RunningAggregate::new(
             input.operator,
             &Arc::new(grouping),
@@ -325,6 +376,14 @@ struct Windowed {
     at: Option<usize>,
 }
 
+/// The parts of a window that tell it from others.
+fn ends_of(slices: Slices) -> Vec<Part> {
+    match slices {
+        Slices::Cumulating { .. } => vec![Part::End],
+        _ => vec![Part::Start, Part::End],
+    }
+}
+
 /// Which of the keys are a window.
 fn grouped_by(groups: &[Expr]) -> Result<GroupedBy> {
     let mut marker: Option<(Marker, Expr)> = None;
@@ -356,7 +415,7 @@ fn grouped_by(groups: &[Expr]) -> Result<GroupedBy> {
 
 /// The part of a window that an expression is.
 fn window_part(expression: &Expr) -> Result<Option<(Part, Marker, Expr)>> {
-    if let Some((marker, time)) = marker_of(expression)? {
+    if let Some((marker, time)) = marker_of(expression) {
         return Ok(Some((Part::Whole, marker, time)));
     }
     let call = match expression {
@@ -372,5 +431,5 @@ fn window_part(expression: &Expr) -> Result<Option<(Part, Marker, Expr)>> {
         Some(Some("end")) => Part::End,
         _ => return Ok(None),
     };
-    Ok(marker_of(of)?.map(|(marker, time)| (part, marker, time)))
+    Ok(marker_of(of).map(|(marker, time)| (part, marker, time)))
 }

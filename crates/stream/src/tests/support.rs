@@ -40,9 +40,11 @@ pub struct Query {
     pub relations: Vec<(String, String, bool)>,
 }
 
-/// Plans a query over tables that hold these rows.
+/// Plans a query over tables that hold these rows; those named `table…` are no streams.
 pub fn plan(engine: &Engine, sql: &str, tables: &Tables) -> Query {
     let mut files = SourceMap::default();
+    // What is a stream is said to the dataflow; the oracle reads all of it as tables.
+    let sql = &sql.replace("STREAM ", "");
     let query = tidegate_project::parse_query(&mut files, "query", sql)
         .unwrap_or_else(|mistakes| panic!("{sql}: {mistakes:?}"));
     let mut bindings = Bindings::new();
@@ -55,7 +57,8 @@ pub fn plan(engine: &Engine, sql: &str, tables: &Tables) -> Query {
         let provider = memory::provider(batch.schema(), vec![batch.clone()]).unwrap();
         bindings.bind(&relation.binding, provider, name.to_string());
         let table = name.name().to_owned();
-        relations.push((relation.binding.clone(), table, relation.streaming));
+        let stream = !table.starts_with("table");
+        relations.push((relation.binding.clone(), table, stream));
     }
     let planned = engine
         .plan(&query, &bindings, &files)

@@ -18,11 +18,62 @@ fn tumbling_windows_give_what_the_batch_gives() {
         "SELECT window(ts, '5 minutes').end AS a, name, max(v) AS n,
            count(v) FILTER (WHERE v > 500) AS big, approx_percentile(v, 0.5) AS median
          FROM STREAM e WHERE v > 0 GROUP BY window(ts, '5 minutes'), name",
-        "SELECT k % 3 AS g, window(ts, '1 minute') AS w, max_by(id, v) AS top, stddev(v) AS d
+        "SELECT k % 3 AS g, window(ts, '1 minute') AS w, max_by(id, v) AS top, round(stddev(v), 6) AS d
          FROM STREAM e GROUP BY k % 3, window(ts, '1 minute') HAVING count(*) > 8",
     ] {
         check_append(sql, &tables(), 0..6);
         check_update(sql, &tables(), 0..6);
+    }
+}
+
+#[test]
+fn overlapping_windows_give_what_the_batch_gives() {
+    for sql in [
+        "SELECT k, window(ts, '10 minutes', '1 minute') AS w, count(*) AS n, sum(v) AS s, avg(v) AS a
+         FROM STREAM e GROUP BY k, window(ts, '10 minutes', '1 minute')",
+        "SELECT window(ts, '5 minutes', '2 minutes', '30 seconds') AS w, name, max(id) AS top
+         FROM STREAM e GROUP BY window(ts, '5 minutes', '2 minutes', '30 seconds'), name",
+        "SELECT k, cumulate_window(ts, '10 minutes', '2 minutes') AS w, count(*) AS n, min(v) AS s
+         FROM STREAM e GROUP BY k, cumulate_window(ts, '10 minutes', '2 minutes')",
+    ] {
+        check_append(sql, &tables(), 0..6);
+        check_update(sql, &tables(), 0..6);
+    }
+}
+
+#[test]
+fn sessions_give_what_the_batch_gives() {
+    for sql in [
+        "SELECT k, session_window(ts, '8 seconds') AS w, count(*) AS n, sum(v) AS s, min(name) AS m
+         FROM STREAM e GROUP BY k, session_window(ts, '8 seconds')",
+        "SELECT session_window(ts, '2 seconds').start AS a, session_window(ts, '2 seconds').end AS b,
+           count(DISTINCT k) AS n FROM STREAM e WHERE k < 5 GROUP BY session_window(ts, '2 seconds')",
+    ] {
+        check_append(sql, &tables(), 0..8);
+        check_update(sql, &tables(), 0..8);
+    }
+}
+
+#[test]
+fn windows_feed_windows() {
+    for sql in [
+        // Of the windows of each minute, those of each ten.
+        "SELECT window(w, '10 minutes') AS ten, max(n) AS busiest, count(*) AS windows
+         FROM (SELECT k, window(ts, '1 minute') AS w, count(*) AS n FROM STREAM e
+               GROUP BY k, window(ts, '1 minute'))
+         GROUP BY window(w, '10 minutes')",
+        // The greatest of each window.
+        "SELECT w.start AS a, w.end AS b, max(n) AS busiest FROM
+           (SELECT k, window(ts, '3 minutes', '1 minute') AS w, count(*) AS n FROM STREAM e
+            GROUP BY k, window(ts, '3 minutes', '1 minute'))
+         GROUP BY w.start, w.end",
+        "SELECT w, avg(n) AS mean FROM
+           (SELECT k, window(ts, '1 minute') AS w, count(*) AS n FROM STREAM e
+            GROUP BY k, window(ts, '1 minute'))
+         GROUP BY w",
+    ] {
+        check_append(sql, &tables(), 0..4);
+        check_update(sql, &tables(), 0..4);
     }
 }
 
