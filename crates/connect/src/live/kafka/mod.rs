@@ -6,6 +6,8 @@
 mod cluster;
 mod config;
 mod queue;
+#[cfg(test)]
+mod real;
 mod sink;
 mod source;
 #[cfg(test)]

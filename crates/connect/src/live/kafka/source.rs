@@ -19,7 +19,10 @@ use crate::live::{
 };
 
 /// How often it is looked for new partitions and topics.
-const LOOK: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 10_000 });
+
+/// How long the brokers may take to answer for the first time.
+const CONNECT: Duration = Duration::from_secs(30);
 
 /// Topics of Kafka as a source of records.
 pub struct KafkaSource {
@@ -29,6 +32,8 @@ pub struct KafkaSource {
     options: LiveOptions,
     /// The next offset of each partition that is read.
     next: BTreeMap<Place, i64>,
+    /// Whether the brokers have answered once.
+    connected: bool,
     /// Whether positions were given.
     begun: bool,
     looked: Instant,
@@ -63,6 +68,7 @@ impl KafkaSource {
             cluster: Cluster::new(consumer, subscription)?,
             options,
             next: BTreeMap::new(),
+            connected: false,
             begun: false,
             looked: Instant::now(),
             notes: Vec::new(),
@@ -90,30 +96,44 @@ impl KafkaSource {
         consumer.commit(&list, CommitMode::Async).map_err(fail)
     }
 
-    /// The error, with what librdkafka said about the connection.
-    fn explained<T>(&mut self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| {
+    /// Waits until the brokers answer for the first time. A wrong password is told at once.
+    fn connect(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        while !self.connected {
+            let consumer = &self.cluster.consumer;
+            let error = match consumer.fetch_metadata(None, Duration::from_millis(500)) {
+                Ok(_) => {
+                    self.connected = true;
+                    break;
+                }
+                Err(error) => error,
+            };
             self.listen();
-            match error {
-                ConnectError::Unreachable {
-                    source_name,
-                    message,
-                    seconds,
-                } if !self.said.is_empty() => ConnectError::Unreachable {
-                    source_name,
-                    message: format!("{message} ({})", self.said),
-                    seconds,
-                },
-                other => other,
+            let lower = self.said.to_lowercase();
+            if ["authentication", "certificate"]
+                .iter()
+                .any(|word| lower.contains(word))
+            {
+                return Err(self.cluster.failed(&self.said));
             }
-        })
+            if begun.elapsed() > CONNECT {
+                return Err(ConnectError::Unreachable {
+                    source_name: self.cluster.name.clone(),
+                    message: format!("{error} ({})", self.said),
+                    seconds: begun.elapsed().as_secs(),
+                });
+            }
+        }
+        Ok(())
     }
 
-    /// Hears what librdkafka has to say, where nothing is assigned.
+    /// Hears what librdkafka has to say, before anything is assigned.
     fn listen(&mut self) {
         while let Some(event) = self.queue.next(Duration::ZERO, |_| {}) {
-            if let Event::Said(line) = event {
-                self.said = line;
+            match event {
+                // It says no more than the lines before it.
+                Event::Said(line) if !line.ends_with("brokers are down") => self.said = line,
+                _ => {}
             }
         }
     }
@@ -353,8 +373,8 @@ impl LiveSource for KafkaSource {
     }
 
     fn partitions(&mut self) -> Result<Vec<PartitionState>> {
-        let places = self.cluster.places();
-        let places = self.explained(places)?;
+        self.connect()?;
+        let places = self.cluster.places()?;
         let state = |place: Place| {
             let (earliest, end) = self.cluster.ends(&place)?;
             Ok(PartitionState {
@@ -364,13 +384,12 @@ impl LiveSource for KafkaSource {
                 end,
             })
         };
-        let states = places.into_iter().map(state).collect();
-        self.explained(states)
+        places.into_iter().map(state).collect()
     }
 
     fn seek(&mut self, next: &Positions) -> Result<()> {
-        let places = self.cluster.places();
-        let places = self.explained(places)?;
+        self.connect()?;
+        let places = self.cluster.places()?;
         for (topic, partition, _) in next.iter() {
             let there = places
                 .iter()
@@ -398,8 +417,7 @@ impl LiveSource for KafkaSource {
             }
         }
         // Where other partitions have positions, one without appeared since.
-        let begun = self.begin(&new, !next.is_empty());
-        self.explained(begun)?;
+        self.begin(&new, !next.is_empty())?;
         self.begun = true;
         self.looked = Instant::now();
         self.assign()
