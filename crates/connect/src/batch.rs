@@ -25,6 +25,15 @@ pub trait Piece: Send + Sync {
 
     /// How many bytes of the source (decompressed) this piece stands for; for progress.
     fn bytes(&self) -> u64;
+
+    /// What each row's record had beside its value, for sources of records; `None` for files. `lines` are those of the
+    /// rows, as in [`RawBatch::line`].
+    ///
+    /// # Errors
+    /// If a line is none of the piece's.
+    fn row_metadata(&self, _lines: &[u32]) -> Result<Option<ArrayRef>> {
+        Ok(None)
+    }
 }
 
 /// A decoded piece.

@@ -17,16 +17,20 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 use parking_lot::Mutex;
-use tidegate_connect::{FileEntry, Reading, Slice, metadata_column};
+use tidegate_connect::{FileEntry, ReadOptions, Reading, Slice, metadata_column};
 use tidegate_gate::{Counts, Gate, KeyIndex, KeyIndexOptions, Split, Stamp};
 use tokio::runtime::Handle;
 
 use crate::error::{PipelineError, Result};
 use crate::events::Meter;
 use crate::rows::{CancelToken, Destination, Load, Route, Shape, drive};
+use crate::scan::LeafFiles;
 
 /// The column of raw text inside the gate, before it becomes a part of the position.
 pub(crate) const RAW: &str = "__tidegate_raw";
+
+/// The column of what records had beside their values inside the gate, before it becomes [`crate::scan::METADATA`].
+pub(crate) const ROW_METADATA: &str = "__tidegate_row_metadata";
 
 /// The parts of [`crate::scan::POSITION`]: where the row came from, its line there, and its text.
 pub(crate) fn position_fields() -> Fields {
@@ -40,8 +44,10 @@ pub(crate) fn position_fields() -> Fields {
 /// Files with everything that is needed to read them: their layout, the slices, and the gate for their own types.
 #[derive(Clone)]
 pub(crate) struct FileScan {
-    pub(crate) reading: Arc<Reading>,
-    pub(crate) slices: Arc<Vec<Slice>>,
+    pub(crate) files: LeafFiles,
+    /// The names of the columns to read, and how.
+    pub(crate) wanted: Vec<String>,
+    pub(crate) read: Arc<ReadOptions>,
     pub(crate) shape: Arc<Shape>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) stamp: Arc<Stamp>,
@@ -128,7 +134,7 @@ impl fmt::Debug for FileScan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("FileScan")
-            .field("slices", &self.slices.len())
+            .field("files", &self.files)
             .finish_non_exhaustive()
     }
 }
@@ -175,7 +181,7 @@ impl FileScan {
             next: 0,
             waiting: BTreeMap::new(),
         }));
-        let files = self.slices.iter().map(|slice| {
+        let files = self.files.slices().iter().map(|slice| {
             let source: Arc<str> = slice.file.display().into();
             (source, Arc::clone(&slice.file))
         });
@@ -197,10 +203,11 @@ impl FileScan {
             meter: &self.meter,
             cancel: &self.cancel,
             raw_column: self.given.contains(&Given::Position),
+            metadata_column: self.given.contains(&Given::Metadata),
         };
-        let loads = loads(
-            Arc::clone(&self.reading),
-            Arc::clone(&self.slices),
+        let loads = self.files.loads(
+            &self.wanted,
+            Arc::clone(&self.read),
             Arc::clone(&self.shape),
             Arc::clone(&self.meter),
             handle,
@@ -284,7 +291,10 @@ impl Outlet {
         let columns = self.given.iter().map(|given| {
             Ok(match given {
                 Given::Own(index) => Arc::clone(good.column(*index)),
-                Given::Metadata => self.metadata(source, lines)?,
+                Given::Metadata => match good.column_by_name(ROW_METADATA) {
+                    Some(own) => Arc::clone(own),
+                    None => self.metadata(source, lines)?,
+                },
                 Given::Position => position(source, good, lines)?,
             })
         });

@@ -27,7 +27,7 @@ pub use graph::{Edge, Graph};
 pub use limits::{COERCION, QuarantineLimit, QuarantineLimits};
 pub use load::{Loaded, Loader};
 pub use model::*;
-pub use names::{QUARANTINE_SUFFIX, TableName};
+pub use names::{LATE_SUFFIX, QUARANTINE_SUFFIX, TableName};
 pub use project::Project;
 pub use settings::{Alerts, Settings, TIDEGATE_FILE};
 pub use source::{FileId, LineColumn, Place, SourceFile, SourceMap};

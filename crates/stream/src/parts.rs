@@ -105,9 +105,7 @@ impl Parts {
         let size = batch.get_array_memory_size();
         let mut from = 0;
         match self.parts.last_mut() {
-            Some(last)
-                if last.segment.is_none() && last.batch.num_rows() + rows <= PART_ROWS =>
-            {
+            Some(last) if last.segment.is_none() && last.batch.num_rows() + rows <= PART_ROWS => {
                 from = last.batch.num_rows();
                 let schema = last.batch.schema();
                 let before = last.batch.get_array_memory_size();
@@ -229,7 +227,8 @@ impl Parts {
 }
 
 fn bits(digits: &str) -> Result<Vec<u8>> {
-    let damaged = || StreamError::damaged("the manifest: rows that count are no hexadecimal digits");
+    let damaged =
+        || StreamError::damaged("the manifest: rows that count are no hexadecimal digits");
     let pair = |at: usize| {
         let pair = digits.get(at..at + 2).ok_or_else(damaged)?;
         u8::from_str_radix(pair, 16).map_err(|_| damaged())

@@ -409,6 +409,10 @@ impl Piece for LivePiece {
     fn bytes(&self) -> u64 {
         self.fetched.bytes() as u64
     }
+
+    fn row_metadata(&self, lines: &[u32]) -> Result<Option<ArrayRef>> {
+        Ok(Some(Arc::new(self.metadata(lines)?)))
+    }
 }
 
 /// Numbers rows by offset, where that is not their place.

@@ -54,7 +54,9 @@ fn count_reasons(gate: &Gate, judged: &Judged, malformed: u64, counts: &mut Coun
             .insert(key.clone(), ConstraintCount { passed, failed });
     };
     let future = judged.malformed.iter();
-    let future = future.filter(|row| row.kind == MalformedKind::Future).count() as u64;
+    let future = future
+        .filter(|row| row.kind == MalformedKind::Future)
+        .count() as u64;
     set(&names.malformed, rows + malformed, malformed - future);
     if future > 0 {
         set(&names.future, rows + future, future);

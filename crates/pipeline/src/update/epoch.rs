@@ -99,11 +99,7 @@ impl FlowState {
         FlowStep {
             flow: self.flow.clone(),
             epoch: intent.epoch,
-            predecessor: intent
-                .predecessors
-                .get(&spec.name.key())
-                .copied()
-                .flatten(),
+            predecessor: intent.predecessors.get(&spec.name.key()).copied().flatten(),
         }
     }
 

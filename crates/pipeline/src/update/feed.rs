@@ -4,18 +4,21 @@
 //! holds its sources back. A flow that keeps rows apart runs a compiled program on each batch ([`programmed`]); what has
 //! state is pushed on by [`super::stateful`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::datatypes::SchemaRef;
+use arrow::compute::cast;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
+use parking_lot::Mutex;
 use tidegate_engine::{Engine, RowProgram};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use super::round::Handed;
 use super::stream::incoming;
 use crate::error::{PipelineError, Result};
 use crate::files::Taker;
@@ -47,7 +50,11 @@ pub(crate) struct Feeds {
     sender: Sender<Fed>,
     receiver: Receiver<Fed>,
     begun: usize,
+    until: Versions,
 }
+
+/// The versions that handed rows were committed as, by the path of the relation.
+type Versions = Arc<Mutex<BTreeMap<String, u64>>>;
 
 /// Which columns of a relation are read, and how batches of them become batches of all.
 #[derive(Clone)]
@@ -77,10 +84,39 @@ impl Columns {
         });
         let columns: Vec<ArrayRef> = columns.collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let nullable = self.schema.fields().iter();
-        let fields = nullable.map(|field| field.as_ref().clone().with_nullable(true));
-        let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
-        Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            self.nullable(),
+            columns,
+            &options,
+        )?)
+    }
+}
+
+impl Columns {
+    /// A batch with all columns of the table, in any types that are stored alike, as one of this schema.
+    fn pick(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let given = batch.schema();
+        let columns = self.schema.fields().iter().enumerate().map(|(at, field)| {
+            let found = given.index_of(field.name()).ok();
+            match found.filter(|_| self.read.contains(&at)) {
+                Some(found) => Ok(cast(batch.column(found), field.data_type())?),
+                None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+            }
+        });
+        let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(
+            self.nullable(),
+            columns,
+            &options,
+        )?)
+    }
+
+    /// The schema with columns that may all be NULL: those that are not read are.
+    fn nullable(&self) -> SchemaRef {
+        let fields = self.schema.fields().iter();
+        let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }
 
@@ -92,6 +128,7 @@ impl Feeds {
             sender,
             receiver,
             begun: 0,
+            until: Versions::default(),
         }
     }
 
@@ -99,7 +136,12 @@ impl Feeds {
     ///
     /// # Errors
     /// When the relation's columns cannot be read.
-    pub(crate) fn scan(&mut self, binding: &str, table: &FileTable, columns: Columns) -> Result<()> {
+    pub(crate) fn scan(
+        &mut self,
+        binding: &str,
+        table: &FileTable,
+        columns: Columns,
+    ) -> Result<()> {
         let partition = table.partition(&columns.read)?;
         let (sender, binding): (_, Arc<str>) = (self.sender.clone(), binding.into());
         self.begun += 1;
@@ -126,7 +168,8 @@ impl Feeds {
         Ok(())
     }
 
-    /// Begins to read a table.
+    /// Begins to read a table; behind its rows, those that are handed on before they are committed. `path` is that of the
+    /// relation.
     ///
     /// # Errors
     /// When its scan cannot be planned.
@@ -134,14 +177,19 @@ impl Feeds {
         &mut self,
         engine: &Engine,
         binding: &str,
+        path: &str,
         provider: &Arc<dyn TableProvider>,
         columns: Columns,
+        handed: Option<Receiver<Handed>>,
     ) -> Result<()> {
         let state = engine.session_state();
-        let plan = provider.scan(&state, Some(&columns.read), &[], None).await?;
+        let plan = provider
+            .scan(&state, Some(&columns.read), &[], None)
+            .await?;
         let mut stream = execute_stream(plan, state.task_ctx())?;
         let (sender, binding): (_, Arc<str>) = (self.sender.clone(), binding.into());
         self.begun += 1;
+        let (until, path) = (Arc::clone(&self.until), path.to_owned());
         tokio::spawn(async move {
             let partition: Arc<str> = "".into();
             while let Some(batch) = stream.next().await {
@@ -159,7 +207,33 @@ impl Feeds {
                     return;
                 }
             }
-            let _ = sender.send(Fed::Ended).await;
+            let Some(mut handed) = handed else {
+                let _ = sender.send(Fed::Ended).await;
+                return;
+            };
+            let ended = loop {
+                let batch = match handed.recv().await {
+                    Some(Handed::Rows(batch)) => batch,
+                    Some(Handed::Committed(version)) => {
+                        until.lock().extend(version.map(|version| (path, version)));
+                        break Fed::Ended;
+                    }
+                    // The table above failed: nothing of this round may count.
+                    None => break Fed::Failed(PipelineError::Above),
+                };
+                let fed = match columns.pick(&batch) {
+                    Ok(batch) => Fed::Rows {
+                        binding: Arc::clone(&binding),
+                        partition: Arc::clone(&partition),
+                        batch,
+                    },
+                    Err(error) => break Fed::Failed(error),
+                };
+                if sender.send(fed).await.is_err() {
+                    return;
+                }
+            };
+            let _ = sender.send(ended).await;
         });
         Ok(())
     }
@@ -169,6 +243,7 @@ impl Feeds {
         Inlet {
             receiver: self.receiver,
             left: self.begun,
+            until: self.until,
             handle: Handle::current(),
         }
     }
@@ -178,6 +253,7 @@ impl Feeds {
 pub(crate) struct Inlet {
     receiver: Receiver<Fed>,
     left: usize,
+    until: Versions,
     handle: Handle,
 }
 
@@ -192,6 +268,11 @@ pub(crate) enum Next {
 }
 
 impl Inlet {
+    /// Where the versions will be that handed rows were committed as; complete when all feeds have ended.
+    pub(crate) fn until(&self) -> Versions {
+        Arc::clone(&self.until)
+    }
+
     /// Waits for what comes next, at most so long.
     ///
     /// # Errors
@@ -246,7 +327,9 @@ pub(crate) fn programmed(
                 }
             });
             match parts {
-                Ok(parts) => ready.extend(parts.into_iter().map(|part| Load::Batch(Box::new(part)))),
+                Ok(parts) => {
+                    ready.extend(parts.into_iter().map(|part| Load::Batch(Box::new(part))))
+                }
                 Err(error) => {
                     ended = true;
                     return Some(Err(error));

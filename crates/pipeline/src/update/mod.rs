@@ -10,8 +10,9 @@ mod feed;
 mod history;
 mod positions;
 mod refresh;
+mod round;
 mod sources;
-// mod stateful;
+mod stateful;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +76,8 @@ pub(crate) struct Update<'w> {
     pub(crate) run: RunId,
     pub(crate) started_micros: i64,
     pub(crate) watch: Watch,
+    /// The round of a run that follows its sources; none for a run that ends.
+    pub(crate) round: Option<Arc<round::Round>>,
     full: BTreeSet<usize>,
 }
 
@@ -199,6 +202,7 @@ impl<'w> Update<'w> {
             run: RunId::at(0),
             started_micros: 0,
             watch,
+            round: None,
             full,
         }
     }

@@ -90,4 +90,3 @@ fn read_of(relation: &str, slice: &Slice) -> FileRead {
         first_line: Some(slice.first_line),
     }
 }
-

@@ -1,18 +1,25 @@
 //! One table of an update: which of its flows have something to do, and doing it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use parking_lot::Mutex;
 use tidegate_gate::{
-    Counts, KeyIndex, KeyIndexOptions, LimitVerdict, Stamp, evaluate_limits, quarantine_schema,
+    Counts, Gate, KeyIndex, KeyIndexOptions, LimitVerdict, Stamp, evaluate_limits,
+    quarantine_schema,
 };
 use tidegate_lake::{
-    CommitMode, FlowId, Intent, Lake, LakeTable, NextLine, Offsets, OptimizeOptions, TableSpec,
+    CommitMode, FlowId, Intent, Lake, LakeTable, NextLine, Offsets, OptimizeOptions, Positions,
+    Staged, TableSpec,
 };
 use tidegate_project::{ClusterBy, Flow, FlowKind, OnViolation, Table, TableKind, TableName};
 
+use tidegate_stream::Dataflow;
+
 use super::Update;
-use super::destination::{TableDestination, WritePlans, Written};
+use super::destination::{GoodPlan, Hand, TableDestination, WritePlans, Written};
 use super::epoch::{EpochCommit, EpochFiles, FlowState, TableCommit};
 use super::sources::Reads;
 use crate::catalog::Catalog;
@@ -21,6 +28,7 @@ use crate::events::{Event, Meter};
 use crate::gates::{GateSettings, gate_of};
 use crate::report::{Outcome, ReasonCount, TableReport};
 use crate::rows::{Load, Route, drive};
+use crate::scan::Origin;
 
 /// A table being refreshed.
 pub(crate) struct Refresh<'u, 'w> {
@@ -37,6 +45,15 @@ pub(crate) struct Step<'s> {
     pub(crate) intent: Intent,
     pub(crate) reads: Reads,
     pub(crate) mode: CommitMode,
+    /// How far the flow had read before.
+    pub(crate) known: Positions,
+}
+
+/// By which columns rows take the place of others.
+pub(crate) struct UpsertBy {
+    pub(crate) key: Vec<String>,
+    /// The keys of rows that are gone, asked when all rows have passed.
+    pub(crate) gone: Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>,
 }
 
 /// What the rows of a step came to, before they are committed.
@@ -45,14 +62,47 @@ pub(crate) struct Passed {
     pub(crate) written: Written,
     pub(crate) schema: SchemaRef,
     pub(crate) next_lines: Vec<NextLine>,
+    /// The keys of the table with those of the step.
+    pub(crate) keys: Option<KeyIndex>,
+    /// The versions of tables that rows were handed on from, by relation.
+    pub(crate) until: BTreeMap<String, u64>,
     /// How the good rows are committed, if not as the step says.
     pub(crate) mode: Option<CommitMode>,
     /// Late rows, where they are kept.
     pub(crate) late: Option<TableCommit>,
     /// The next offsets of live sources, by relation.
     pub(crate) offsets: Offsets,
-    /// The checkpoint of the state, if there is one.
-    pub(crate) checkpoint: Option<String>,
+    /// What remembers rows from epoch to epoch.
+    pub(crate) dataflow: Option<Arc<Mutex<Dataflow>>>,
+    /// The files of the state that are needed from this epoch on.
+    pub(crate) state_files: Vec<String>,
+}
+
+impl Passed {
+    /// Whether nothing was read, and nothing is to be written.
+    fn is_still(&self, step: &Step<'_>) -> bool {
+        let Ok(moved) = self.moved(step) else {
+            return false;
+        };
+        self.counts.rows_in == 0
+            && self.written.good.is_empty()
+            && self.written.quarantine.is_empty()
+            && self.late.is_none()
+            && !moved
+    }
+
+    /// Whether a source was read on.
+    fn moved(&self, step: &Step<'_>) -> Result<bool> {
+        let offsets = self.offsets.iter().any(|(relation, partitions)| {
+            let before = step.known.offsets.get(relation);
+            before != Some(partitions) && !partitions.is_empty()
+        });
+        let tables = step.intent.tables.iter().any(|read| {
+            let until = self.until.get(&read.relation).unwrap_or(&read.until);
+            read.after != Some(*until)
+        });
+        Ok(offsets || tables || !step.intent.files.is_empty())
+    }
 }
 
 impl<'u, 'w> Refresh<'u, 'w> {
@@ -114,7 +164,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
         }
     }
 
-    /// Runs one flow; gives whether there was anything to do.
+    /// Runs one flow; gives whether anything was committed.
     async fn run_flow(
         &self,
         number: usize,
@@ -130,41 +180,83 @@ impl<'u, 'w> Refresh<'u, 'w> {
         report.bytes += step.reads.bytes();
         report.notes.extend(step.reads.notes.iter().cloned());
         let lake = self.update.workspace.lake().await?.clone();
-        let passed = self.pass(&lake, number, &step).await?;
+        let mut passed = self.pass(&lake, number, &step).await?;
         if let Err(error) = self.judge_counts(&passed.counts, report) {
             lake.discard(&self.table.name, &passed.written.good).await?;
             lake.discard(&self.table.name.quarantine(), &passed.written.quarantine)
                 .await?;
             return Err(error);
         }
+        if self.update.round.is_some() && passed.is_still(&step) {
+            self.keep(&step, &mut passed, step.state.committed());
+            return Ok(false);
+        }
+        let epoch = step.intent.epoch;
+        self.commit(&lake, &step, &mut passed).await?;
+        self.keep(&step, &mut passed, Some(epoch));
+        Ok(true)
+    }
+
+    /// Keeps what the next round would have to read again.
+    fn keep(&self, step: &Step<'_>, passed: &mut Passed, epoch: Option<u64>) {
+        let only = self
+            .update
+            .workspace
+            .project
+            .graph
+            .flows_into(&self.table.name)
+            .len()
+            == 1;
+        let kept = self.update.round.as_ref().map(|round| &round.kept);
+        let (Some(kept), Some(epoch)) = (kept, epoch) else {
+            return;
+        };
+        if let Some(keys) = passed.keys.take().filter(|_| only) {
+            let name = self.table.name.key();
+            kept.keys.lock().insert(name, (epoch, keys));
+        }
+        if let Some(dataflow) = passed.dataflow.take() {
+            let name = step.flow.name.key();
+            kept.dataflows.lock().insert(name, (epoch, dataflow));
+        }
+    }
+
+    /// Makes the rows of a step count.
+    async fn commit(&self, lake: &Lake, step: &Step<'_>, passed: &mut Passed) -> Result<()> {
         let mut files = EpochFiles::new(
             &step.state,
             TableCommit {
                 spec: table_spec(self.table, &passed.schema),
-                files: passed.written.good,
-                mode: passed.mode.unwrap_or_else(|| step.mode.clone()),
+                files: std::mem::take(&mut passed.written.good),
+                mode: passed.mode.take().unwrap_or_else(|| step.mode.clone()),
             },
             TableCommit {
                 spec: quarantine_spec(&self.table.name),
-                files: passed.written.quarantine,
+                files: std::mem::take(&mut passed.written.quarantine),
                 mode: step.mode.clone(),
             },
         );
-        files.next_lines = passed.next_lines;
-        if let Some(late) = passed.late {
+        files.next_lines = std::mem::take(&mut passed.next_lines);
+        if let Some(late) = passed.late.take() {
             files.tables.insert(0, late);
         }
-        let mut intent = step.intent;
-        intent.checkpoint = passed.checkpoint;
-        intent.offsets = passed.offsets;
+        let mut intent = step.intent.clone();
+        intent.checkpoint = passed.save(step).await?;
+        intent.offsets = std::mem::take(&mut passed.offsets);
+        for read in &mut intent.tables {
+            if let Some(until) = passed.until.get(&read.relation) {
+                read.until = *until;
+            }
+        }
         EpochCommit {
-            lake: &lake,
+            lake,
             state: &step.state,
             intent,
         }
         .commit(files)
         .await?;
-        Ok(true)
+        passed.forget(step).await;
+        Ok(())
     }
 
     /// What one of the tables should be that the epochs of this table are committed to.
@@ -230,12 +322,24 @@ impl<'u, 'w> Refresh<'u, 'w> {
             intent,
             reads,
             mode,
+            known,
         }))
     }
 
     /// Whether no streaming leaf has anything that was not read yet.
     fn nothing_new(&self, reads: &Reads) -> bool {
-        let files = reads.files.values().all(|files| files.slices.is_empty());
+        let files = reads.files.values().all(|files| match &files.origin {
+            Origin::Slices(slices) => slices.is_empty(),
+            Origin::Records(records) => records.is_drained(),
+        });
+        if let Some(round) = &self.update.round
+            && reads
+                .table_reads
+                .iter()
+                .any(|read| round.hubs.contains_key(&read.table))
+        {
+            return false;
+        }
         let tables = reads
             .table_reads
             .iter()
@@ -280,7 +384,8 @@ impl<'u, 'w> Refresh<'u, 'w> {
         }
     }
 
-    /// Sends loads through the table's gate into part writers.
+    /// Sends loads through the table's gate into part writers. With `key`, good rows take the place of those with the same
+    /// values in these columns, and `gone` names keys whose rows go without another.
     pub(crate) async fn through_gate(
         &self,
         lake: &Lake,
@@ -288,22 +393,22 @@ impl<'u, 'w> Refresh<'u, 'w> {
         schema: SchemaRef,
         settings: &GateSettings,
         loads: impl Iterator<Item = Result<Load>> + Send + 'static,
+        upsert: Option<UpsertBy>,
     ) -> Result<Passed> {
         let gate = gate_of(self.update.workspace, self.table, &schema, settings)?;
-        let mut keys = KeyIndex::new(KeyIndexOptions::default());
-        if !gate.contract().key.is_empty()
-            && let Some(base) = step.state.base(&step.intent).await?
-        {
-            super::stream::preload(self.update.workspace, &gate, &mut keys, &base).await?;
-        }
+        let keys = self.keys(step, &gate).await?;
         let (stamp, meter) = (self.stamp(step), Arc::clone(&self.meter));
+        let spec = table_spec(self.table, &schema);
+        let round = self.update.round.as_ref();
         let plans = WritePlans {
-            good: lake
-                .write_plan(&table_spec(self.table, &schema), &step.mode)
-                .await?,
+            good: match &upsert {
+                Some(by) => GoodPlan::Upsert(lake.upsert_plan(&spec, &by.key).await?),
+                None => GoodPlan::Append(lake.write_plan(&spec, &step.mode).await?),
+            },
             quarantine: lake
-                .write_plan(&quarantine_spec(&self.table.name), &step.mode)
+                .write_plan(&quarantine_spec(&self.table.name), &CommitMode::Append)
                 .await?,
+            hand: Hand::of(round, &self.table.name.key()),
         };
         let (cancel, table) = (
             self.update.watch.cancel.clone(),
@@ -321,11 +426,22 @@ impl<'u, 'w> Refresh<'u, 'w> {
                 meter: &meter,
                 cancel: &cancel,
                 raw_column: false,
+                metadata_column: false,
             };
-            let driven = drive(loads, &route, keys, destinations)?;
+            let mut driven = drive(loads, &route, keys, destinations)?;
+            if let (Some(by), Some(first)) = (upsert, driven.destinations.first_mut())
+                && let Some(gone) = (by.gone)()?
+            {
+                first.delete(&gone)?;
+            }
             let mut written = Written::default();
+            let mut staged = Vec::new();
             for destination in driven.destinations {
-                destination.finish(&mut written)?;
+                staged.extend(destination.finish(&mut written)?);
+            }
+            if let Some(staged) = Staged::merge(staged)? {
+                written.good = staged.files;
+                written.mode = Some(staged.mode);
             }
             let next_lines = driven
                 .next_lines
@@ -337,16 +453,37 @@ impl<'u, 'w> Refresh<'u, 'w> {
                 });
             Ok(Passed {
                 counts: driven.counts,
+                mode: written.mode.take(),
                 written,
                 schema,
                 next_lines: next_lines.collect(),
-                mode: None,
                 late: None,
                 offsets: Offsets::new(),
-                checkpoint: None,
+                until: BTreeMap::new(),
+                dataflow: None,
+                state_files: Vec::new(),
+                keys: Some(driven.keys),
             })
         });
         work.await.map_err(|_| PipelineError::Worker)?
+    }
+
+    /// The keys that the table holds: as the last round left them, or read from the table.
+    async fn keys(&self, step: &Step<'_>, gate: &Gate) -> Result<KeyIndex> {
+        if gate.contract().key.is_empty() {
+            return Ok(KeyIndex::new(KeyIndexOptions::default()));
+        }
+        if let Some(round) = &self.update.round
+            && let Some((epoch, keys)) = round.kept.keys.lock().remove(&self.table.name.key())
+            && Some(epoch) == step.state.committed()
+        {
+            return Ok(keys);
+        }
+        let mut keys = KeyIndex::new(KeyIndexOptions::default());
+        if let Some(base) = step.state.base(&step.intent).await? {
+            super::stream::preload(self.update.workspace, gate, &mut keys, &base).await?;
+        }
+        Ok(keys)
     }
 
     /// Adds up, holds the sum against the rule that no row disappears, and looks at the limits.
