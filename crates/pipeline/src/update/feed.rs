@@ -112,10 +112,13 @@ impl Columns {
         )?)
     }
 
-    /// The schema with columns that may all be NULL: those that are not read are.
+    /// The schema, in which the columns that are not read may be NULL, for they are.
     fn nullable(&self) -> SchemaRef {
-        let fields = self.schema.fields().iter();
-        let fields = fields.map(|field| field.as_ref().clone().with_nullable(true));
+        let fields = self.schema.fields().iter().enumerate();
+        let fields = fields.map(|(at, field)| match self.read.contains(&at) {
+            true => Arc::clone(field),
+            false => Arc::new(field.as_ref().clone().with_nullable(true)),
+        });
         Arc::new(Schema::new(fields.collect::<Vec<_>>()))
     }
 }
