@@ -8,13 +8,14 @@
 mod aggregate;
 mod marker;
 mod prepare;
+mod rank;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::common::DFSchemaRef;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
 use datafusion::physical_expr::PhysicalExpr;
 use tidegate_engine::{Engine, Planned};
 
@@ -118,10 +119,14 @@ impl Compiler<'_> {
                 self.projection(input, &node.expr, &node.schema)
             }
             LogicalPlan::Filter(node) => {
+                if let Some(built) = self.top_rows(node, top)? {
+                    return Ok(built);
+                }
                 let input = self.build(&node.input, top)?;
                 self.filter(input, &node.predicate)
             }
             LogicalPlan::Aggregate(node) => self.aggregate(node, top),
+            LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
             other => Err(refused(other)),
         }
     }
@@ -287,7 +292,7 @@ fn carried_key(
         .iter()
         .enumerate()
         .filter_map(|(at, expression)| {
-            let (path, shift) = trace(expression, schema)?;
+            let (path, shift) = trace(whole(expression), schema)?;
             (shift == 0).then_some((at, path))
         })
         .collect();
@@ -320,6 +325,15 @@ fn carried_key(
             )),
         })
         .collect()
+}
+
+/// Without casts between whole numbers, which keep them apart.
+fn whole(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Alias(alias) => whole(&alias.expr),
+        Expr::Cast(cast) if cast.field.data_type().is_integer() => whole(&cast.expr),
+        other => other,
+    }
 }
 
 /// Why a node cannot be streamed.

@@ -25,6 +25,7 @@ mod operator;
 mod options;
 mod parts;
 mod paths;
+mod rank;
 mod running;
 mod scan;
 mod session;
