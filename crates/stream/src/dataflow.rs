@@ -1,8 +1,11 @@
 //! [`Dataflow`]: the door of this room.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use datafusion::catalog::TableProvider;
 use tidegate_engine::{Engine, Planned};
 
 use crate::checkpoint::{
@@ -160,6 +163,21 @@ impl Dataflow {
     /// long as a stream that holds it back has not begun.
     pub fn watermark(&self) -> Option<i64> {
         (self.watermark != BEFORE_ALL).then_some(self.watermark)
+    }
+
+    /// A table that the query looks rows up in has changed: rows to come are joined to this
+    /// provider's, which has the columns of the one before.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn table_changed(
+        &mut self,
+        binding: &str,
+        provider: &Arc<dyn TableProvider>,
+    ) -> std::result::Result<(), StreamError> {
+        visit_mut(&mut self.root, &mut |operator| {
+            operator.table_changed(binding, provider)
+        })
     }
 
     /// How it stands.

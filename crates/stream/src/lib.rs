@@ -19,6 +19,7 @@ mod compile;
 mod dataflow;
 mod error;
 mod groups;
+mod join;
 mod keyed;
 mod lateness;
 mod operator;
@@ -31,6 +32,7 @@ mod scan;
 mod session;
 mod slices;
 mod stateless;
+mod union;
 mod window;
 mod window_state;
 
