@@ -201,13 +201,19 @@ impl Compiler<'_> {
         for input in &inputs {
             times = Some(match times {
                 None => input.times.clone(),
-                Some(times) => times.iter().filter_map(|time| shared(time, input)).collect(),
+                Some(times) => times
+                    .iter()
+                    .filter_map(|time| shared(time, input))
+                    .collect(),
             });
         }
         let meanings: Vec<&str> = inputs.iter().map(|input| input.meaning.as_str()).collect();
         Ok(Built {
             meaning: format!("all of ({})", meanings.join("), (")),
-            scans: inputs.iter().flat_map(|input| input.scans.clone()).collect(),
+            scans: inputs
+                .iter()
+                .flat_map(|input| input.scans.clone())
+                .collect(),
             operator: Box::new(Union {
                 inputs: inputs.into_iter().map(|input| input.operator).collect(),
                 schema: Arc::new(node.schema.as_arrow().clone()),

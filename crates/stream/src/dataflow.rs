@@ -221,7 +221,12 @@ impl Dataflow {
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
             next_segment: writer.next,
-            clocks: to_save(&self.clocks.save().map_err(|e| StreamError::bug(e.to_string()))?)?,
+            clocks: to_save(
+                &self
+                    .clocks
+                    .save()
+                    .map_err(|e| StreamError::bug(e.to_string()))?,
+            )?,
             counters: self.counters,
             operators,
         };
@@ -299,9 +304,9 @@ impl Dataflow {
             let options =
                 arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
             let schema = SchemaRef::clone(&self.schema);
-            output
-                .rows
-                .push(RecordBatch::try_new_with_options(schema, columns, &options)?);
+            output.rows.push(RecordBatch::try_new_with_options(
+                schema, columns, &options,
+            )?);
         }
         for batch in deletes.iter().filter(|batch| batch.num_rows() > 0) {
             output.deletes.push(batch.project(&self.key)?);
@@ -370,18 +375,19 @@ impl Stream {
 }
 
 fn stream(planned: &Planned, input: &Input) -> Result<Stream> {
-    let bound = planned
-        .bindings()
-        .get(&input.binding)
-        .ok_or_else(|| StreamError::UnknownInput {
-            binding: input.binding.clone(),
-            known: planned
-                .bindings()
-                .iter()
-                .map(|(name, _)| name)
-                .collect::<Vec<_>>()
-                .join(", "),
-        })?;
+    let bound =
+        planned
+            .bindings()
+            .get(&input.binding)
+            .ok_or_else(|| StreamError::UnknownInput {
+                binding: input.binding.clone(),
+                known: planned
+                    .bindings()
+                    .iter()
+                    .map(|(name, _)| name)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            })?;
     let schema = bound.provider.schema();
     let spec = input.watermark.as_ref();
     let time = spec.and_then(|spec| schema.index_of(&spec.time).ok());
@@ -417,10 +423,7 @@ fn read_manifest(bytes: &[u8]) -> Result<Manifest> {
     crate::checkpoint::saved(&value)
 }
 
-fn mismatch<'s>(
-    wanted: &Identity,
-    left: impl Iterator<Item = &'s SavedOperator>,
-) -> StreamError {
+fn mismatch<'s>(wanted: &Identity, left: impl Iterator<Item = &'s SavedOperator>) -> StreamError {
     let same: Vec<&str> = left
         .filter(|saved| saved.kind == wanted.kind)
         .map(|saved| saved.meaning.as_str())

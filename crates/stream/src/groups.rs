@@ -151,7 +151,9 @@ impl Grouping {
             let name = batch.schema_ref().field(at).name();
             name.ends_with('#').then_some(at)
         };
-        let own: Vec<usize> = (self.keys.len()..batch.num_columns()).filter_map(own).collect();
+        let own: Vec<usize> = (self.keys.len()..batch.num_columns())
+            .filter_map(own)
+            .collect();
         let expected = self.keys.len() + known + own.len();
         if states.iter().all(Option::is_some) && batch.num_columns() == expected {
             return Ok(None);

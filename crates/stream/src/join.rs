@@ -69,7 +69,9 @@ impl Shape {
         let own = rows.columns().iter().cloned();
         let columns: Vec<ArrayRef> = match (self.one_sided(), is_left) {
             (true, _) => own.collect(),
-            (false, true) => own.chain(nulls(self.left..self.both.fields().len())).collect(),
+            (false, true) => own
+                .chain(nulls(self.left..self.both.fields().len()))
+                .collect(),
             (false, false) => nulls(0..self.left).chain(own).collect(),
         };
         crate::groups::batch(self.schema.as_ref().clone(), columns, count)
@@ -182,7 +184,10 @@ impl Join {
                         true => at.saturating_sub(time),
                         false => time.saturating_sub(at),
                     };
-                    if self.span.is_none_or(|(least, most)| least <= apart && apart <= most) {
+                    if self
+                        .span
+                        .is_none_or(|(least, most)| least <= apart && apart <= most)
+                    {
                         pairs.given.push(u32::try_from(row).unwrap_or(u32::MAX));
                         pairs.rows.push(found);
                     }
@@ -199,7 +204,13 @@ impl Join {
     }
 
     /// Lets go of what can have no match any more.
-    fn release(&mut self, left: i64, right: i64, now: i64, out: &mut Vec<RecordBatch>) -> Result<()> {
+    fn release(
+        &mut self,
+        left: i64,
+        right: i64,
+        now: i64,
+        out: &mut Vec<RecordBatch>,
+    ) -> Result<()> {
         let touched = match (self.left.reach, self.right.reach, self.time_to_live) {
             (None, None, Some(life)) => Some(now.saturating_sub(life)),
             _ => None,
@@ -290,10 +301,7 @@ impl Operator for Join {
             self.take(batch, false, turn.now, &mut rows)?;
         }
         self.release(left.watermark, right.watermark, turn.now, &mut rows)?;
-        for (side, watermark) in [
-            (&self.left, left.watermark),
-            (&self.right, right.watermark),
-        ] {
+        for (side, watermark) in [(&self.left, left.watermark), (&self.right, right.watermark)] {
             turn.marks.set(side.slot, shifted(watermark, side.offset));
         }
         Ok(Changes::rows(rows, left.watermark.min(right.watermark)))

@@ -174,7 +174,11 @@ impl KeyedStates {
 }
 
 fn touched(states: &RecordBatch, now: i64) -> Result<RecordBatch> {
-    with_numbers(states, TOUCHED, Int64Array::from_value(now, states.num_rows()))
+    with_numbers(
+        states,
+        TOUCHED,
+        Int64Array::from_value(now, states.num_rows()),
+    )
 }
 
 /// A batch with one more column of numbers.

@@ -39,7 +39,7 @@ mod window_state;
 pub use checkpoint::Checkpoint;
 pub use dataflow::Dataflow;
 pub use error::StreamError;
-pub use options::{Input, Options, Output, OutputMode, OperatorStats, Stats, WatermarkSpec};
+pub use options::{Input, OperatorStats, Options, Output, OutputMode, Stats, WatermarkSpec};
 
 #[cfg(test)]
 mod tests;

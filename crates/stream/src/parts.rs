@@ -105,9 +105,7 @@ impl Parts {
         let size = batch.get_array_memory_size();
         let mut from = 0;
         match self.parts.last_mut() {
-            Some(last)
-                if last.segment.is_none() && last.batch.num_rows() + rows <= PART_ROWS =>
-            {
+            Some(last) if last.segment.is_none() && last.batch.num_rows() + rows <= PART_ROWS => {
                 from = last.batch.num_rows();
                 let schema = last.batch.schema();
                 let before = last.batch.get_array_memory_size();
@@ -234,20 +232,28 @@ pub(crate) fn digits(flags: &[bool]) -> String {
         let bits = eight.iter().enumerate();
         bits.fold(0_u8, |byte, (at, flag)| byte | (u8::from(*flag) << at))
     };
-    flags.chunks(8).map(|eight| format!("{:02x}", byte(eight))).collect()
+    flags
+        .chunks(8)
+        .map(|eight| format!("{:02x}", byte(eight)))
+        .collect()
 }
 
 /// So many truths from hexadecimal digits.
 pub(crate) fn flags(digits: &str, count: usize) -> Result<Vec<bool>> {
     let bytes = bits(digits)?;
     if bytes.len() != count.div_ceil(8) {
-        return Err(StreamError::damaged("the manifest: flags of another number of rows"));
+        return Err(StreamError::damaged(
+            "the manifest: flags of another number of rows",
+        ));
     }
-    Ok((0..count).map(|row| bytes[row / 8] & (1 << (row % 8)) != 0).collect())
+    Ok((0..count)
+        .map(|row| bytes[row / 8] & (1 << (row % 8)) != 0)
+        .collect())
 }
 
 fn bits(digits: &str) -> Result<Vec<u8>> {
-    let damaged = || StreamError::damaged("the manifest: rows that count are no hexadecimal digits");
+    let damaged =
+        || StreamError::damaged("the manifest: rows that count are no hexadecimal digits");
     let pair = |at: usize| {
         let pair = digits.get(at..at + 2).ok_or_else(damaged)?;
         u8::from_str_radix(pair, 16).map_err(|_| damaged())

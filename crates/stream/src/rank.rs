@@ -171,7 +171,9 @@ impl Rank {
                 Some(Some(time)) => time,
                 None => BEFORE_ALL,
             };
-            let order = orders.as_ref().map_or(&[] as &[u8], |orders| orders.row(row).data());
+            let order = orders
+                .as_ref()
+                .map_or(&[] as &[u8], |orders| orders.row(row).data());
             let ranked = &mut self.ranked[key];
             ranked.touched = now;
             let free = self.parts.limit.saturating_sub(ranked.given);
@@ -347,7 +349,11 @@ impl Rank {
         {
             self.waiting.pop_first();
             let ranked = &mut self.ranked[key];
-            let passed = ranked.kept.iter().take_while(|kept| kept.time < watermark).count();
+            let passed = ranked
+                .kept
+                .iter()
+                .take_while(|kept| kept.time < watermark)
+                .count();
             for kept in ranked.kept.drain(..passed) {
                 let Row::At(place) = kept.row else { continue };
                 ranked.given += 1;
@@ -436,7 +442,10 @@ impl Rank {
 
     /// When keys were touched, in the order in which [`Self::adopt`] will number them.
     fn touched(&self) -> Vec<i64> {
-        let given = self.ranked.iter().filter(|ranked| ranked.given_at.is_some());
+        let given = self
+            .ranked
+            .iter()
+            .filter(|ranked| ranked.given_at.is_some());
         let kept = self
             .ranked
             .iter()
@@ -454,7 +463,10 @@ impl Rank {
     }
 
     fn given_places(&self) -> Vec<Place> {
-        self.ranked.iter().filter_map(|ranked| ranked.given_at).collect()
+        self.ranked
+            .iter()
+            .filter_map(|ranked| ranked.given_at)
+            .collect()
     }
 
     /// Makes everything else from the rows at these places, and the keys of which some have come
@@ -494,7 +506,10 @@ impl Rank {
             let time = times.as_ref().and_then(|times| times[row]);
             let time = time.unwrap_or(BEFORE_ALL);
             self.ranked[key].kept.push(Kept {
-                order: orders.as_ref().map_or(&[] as &[u8], |orders| orders.row(row).data()).into(),
+                order: orders
+                    .as_ref()
+                    .map_or(&[] as &[u8], |orders| orders.row(row).data())
+                    .into(),
                 sequence: sequences.value(row),
                 time,
                 row: Row::At(rows[row]),
@@ -543,7 +558,10 @@ fn index(keys: &SchemaRef) -> Result<Option<Box<dyn GroupValues>>> {
     if keys.fields().is_empty() {
         return Ok(None);
     }
-    Ok(Some(new_group_values(Arc::clone(keys), &GroupOrdering::None)?))
+    Ok(Some(new_group_values(
+        Arc::clone(keys),
+        &GroupOrdering::None,
+    )?))
 }
 
 /// The values of expressions for every row of a batch.
@@ -636,7 +654,9 @@ impl Operator for Rank {
         (self.closed, self.sequence) = (state.closed, state.sequence);
         self.swept = state.swept;
         let schema = Arc::clone(&self.parts.input_schema);
-        let rows = self.rows.load(&state.rows, reader, &mut |batch| fitted(&schema, batch))?;
+        let rows = self
+            .rows
+            .load(&state.rows, reader, &mut |batch| fitted(&schema, batch))?;
         let given = self.given.load(&state.given, reader, &mut |_| Ok(None))?;
         self.adopt(&rows, &given)?;
         let now = state.swept.max(0);
@@ -653,10 +673,16 @@ pub(crate) fn fitted(schema: &SchemaRef, batch: &RecordBatch) -> Result<Option<R
     let before = batch.schema_ref();
     let count = schema.fields().len();
     let same = before.fields().len() > count
-        && schema.fields().iter().zip(before.fields()).all(|(now, before)| {
-            now.name() == before.name() && now.data_type() == before.data_type()
-        })
-        && before.fields()[count..].iter().all(|field| field.name().ends_with('#'));
+        && schema
+            .fields()
+            .iter()
+            .zip(before.fields())
+            .all(|(now, before)| {
+                now.name() == before.name() && now.data_type() == before.data_type()
+            })
+        && before.fields()[count..]
+            .iter()
+            .all(|field| field.name().ends_with('#'));
     if same {
         return Ok(None);
     }

@@ -104,7 +104,10 @@ impl SessionAggregate {
     fn take(&mut self, batch: &RecordBatch, changes: &mut Changes) -> Result<()> {
         let all = times(&self.parts.time, batch)?;
         let open = |time: i64| time.saturating_add(self.parts.gap) >= self.closed;
-        let usable = all.iter().map(|time| Some(time.is_some_and(open))).collect();
+        let usable = all
+            .iter()
+            .map(|time| Some(time.is_some_and(open)))
+            .collect();
         let batch = filter_record_batch(batch, &usable)?;
         if batch.num_rows() == 0 {
             return Ok(());
@@ -202,13 +205,18 @@ impl SessionAggregate {
                 .enumerate()
                 .map(|(at, fragment)| (fragment.start, fragment.last, Some(from + at)))
                 .collect();
-            spans.extend(open.iter().map(|session| (session.start, session.last, None)));
+            spans.extend(
+                open.iter()
+                    .map(|session| (session.start, session.last, None)),
+            );
             spans.sort_unstable_by_key(|(start, last, new)| (*start, *last, new.is_some()));
             merging.fragments.resize(until, 0);
             for group in touching(&spans, gap) {
                 if group.iter().all(|(_, _, new)| new.is_none()) {
                     // Sessions that nothing touched.
-                    let stays = open.iter().filter(|s| group.iter().any(|(start, ..)| *start == s.start));
+                    let stays = open
+                        .iter()
+                        .filter(|s| group.iter().any(|(start, ..)| *start == s.start));
                     self.sessions[key].extend(stays.copied());
                     continue;
                 }
@@ -321,7 +329,9 @@ impl SessionAggregate {
                 rows,
             };
             let ends = windows(done.iter().map(|d| (d.2, d.0)), self.parts.gap);
-            changes.rows.push(self.parts.layout.assemble(results, Some(&ends))?);
+            changes
+                .rows
+                .push(self.parts.layout.assemble(results, Some(&ends))?);
         }
         self.tidy()
     }
@@ -338,7 +348,11 @@ impl SessionAggregate {
     }
 
     fn places(&self) -> Vec<Place> {
-        self.sessions.iter().flatten().map(|session| session.place).collect()
+        self.sessions
+            .iter()
+            .flatten()
+            .map(|session| session.place)
+            .collect()
     }
 
     /// Makes the index of the sessions at these places.
@@ -374,10 +388,7 @@ impl SessionAggregate {
 }
 
 /// Spans, ordered by start, as groups that touch.
-fn touching(
-    spans: &[(i64, i64, Option<usize>)],
-    gap: i64,
-) -> Vec<&[(i64, i64, Option<usize>)]> {
+fn touching(spans: &[(i64, i64, Option<usize>)], gap: i64) -> Vec<&[(i64, i64, Option<usize>)]> {
     let mut groups = Vec::new();
     let mut from = 0;
     let mut end = i64::MIN;

@@ -156,10 +156,25 @@ mod tests {
     #[test]
     fn a_pane_is_in_the_windows_that_hold_its_times() {
         let all = [
-            Slices::Tumbling { length: 10, start: 3 },
-            Slices::Hopping { length: 10, slide: 4, start: 1 },
-            Slices::Hopping { length: 60, slide: 1, start: 0 },
-            Slices::Hopping { length: 3, slide: 5, start: 0 },
+            Slices::Tumbling {
+                length: 10,
+                start: 3,
+            },
+            Slices::Hopping {
+                length: 10,
+                slide: 4,
+                start: 1,
+            },
+            Slices::Hopping {
+                length: 60,
+                slide: 1,
+                start: 0,
+            },
+            Slices::Hopping {
+                length: 3,
+                slide: 5,
+                start: 0,
+            },
             Slices::Cumulating { max: 12, step: 4 },
         ];
         for slices in all {
@@ -168,10 +183,20 @@ mod tests {
                 assert!(pane <= time);
                 let expected: Vec<Window> = match slices {
                     Slices::Tumbling { length, start } => (-40..40)
-                        .map(|n| Window { start: start + n * length, end: start + (n + 1) * length })
+                        .map(|n| Window {
+                            start: start + n * length,
+                            end: start + (n + 1) * length,
+                        })
                         .collect(),
-                    Slices::Hopping { length, slide, start } => (-200..200)
-                        .map(|n| Window { start: start + n * slide, end: start + n * slide + length })
+                    Slices::Hopping {
+                        length,
+                        slide,
+                        start,
+                    } => (-200..200)
+                        .map(|n| Window {
+                            start: start + n * slide,
+                            end: start + n * slide + length,
+                        })
                         .collect(),
                     Slices::Cumulating { max, step } => (-40..40)
                         .flat_map(|n| (1..=max / step).map(move |k| (n * max, n * max + k * step)))

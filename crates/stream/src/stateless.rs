@@ -114,7 +114,9 @@ fn project(
         .collect::<datafusion::common::Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let schema = Arc::clone(schema);
-    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+    Ok(RecordBatch::try_new_with_options(
+        schema, columns, &options,
+    )?)
 }
 
 /// As [`project`], of rows of which only the keys are known.

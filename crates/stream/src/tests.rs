@@ -2,6 +2,7 @@
 
 mod joins;
 mod keys;
+mod nexmark;
 mod ranks;
 mod support;
 mod windows;

@@ -23,7 +23,8 @@ impl Operator for Union {
             for batch in changes.rows {
                 let schema = Arc::clone(&self.schema).as_ref().clone();
                 let columns = batch.columns().to_vec();
-                all.rows.push(crate::groups::batch(schema, columns, batch.num_rows())?);
+                all.rows
+                    .push(crate::groups::batch(schema, columns, batch.num_rows())?);
             }
         }
         Ok(all)

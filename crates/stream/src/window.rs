@@ -79,16 +79,16 @@ impl Layout {
         }
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(results.rows));
         let schema = Arc::clone(&self.schema);
-        Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+        Ok(RecordBatch::try_new_with_options(
+            schema, columns, &options,
+        )?)
     }
 }
 
 fn window_column(part: Part, windows: &WindowColumns, data_type: &DataType) -> Result<ArrayRef> {
     let typed = |array: &TimestampMicrosecondArray, data_type: &DataType| -> ArrayRef {
         match data_type {
-            DataType::Timestamp(_, zone) => {
-                Arc::new(array.clone().with_timezone_opt(zone.clone()))
-            }
+            DataType::Timestamp(_, zone) => Arc::new(array.clone().with_timezone_opt(zone.clone())),
             _ => Arc::new(array.clone()),
         }
     };
@@ -240,7 +240,11 @@ fn runs(times: &[i64], slices: Slices) -> Option<Vec<(i64, Rows)>> {
             runs.push((from, row));
         }
     }
-    let ends = runs.iter().skip(1).map(|(_, row)| *row).chain([times.len()]);
+    let ends = runs
+        .iter()
+        .skip(1)
+        .map(|(_, row)| *row)
+        .chain([times.len()]);
     let rows = runs.iter().zip(ends).map(|((pane, from), end)| {
         let count = end - from;
         (*pane, Rows::Run { from: *from, count })

@@ -51,14 +51,25 @@ impl Compiler<'_> {
                     event,
                     at,
                 };
-                self.windowed(input, windowed, grouping, layout, meaning, (node, &grouped, top))
+                self.windowed(
+                    input,
+                    windowed,
+                    grouping,
+                    layout,
+                    meaning,
+                    (node, &grouped, top),
+                )
             }
             None => self.running(input, grouping, layout, meaning, node, top),
         }
     }
 
     /// A key that is an event time itself, such as the window of a query below.
-    fn time_key(&self, node: &AggregateNode, input: &Built) -> Option<(Marker, Expr, Option<usize>)> {
+    fn time_key(
+        &self,
+        node: &AggregateNode,
+        input: &Built,
+    ) -> Option<(Marker, Expr, Option<usize>)> {
         let timed = |(at, key): (usize, &Expr)| {
             let time = time_of(key, &input.schema, &input.times);
             let (time, key) = match time {
@@ -70,7 +81,9 @@ impl Compiler<'_> {
             Some((offset, (Marker::Slices(slices), key, Some(at))))
         };
         let found = node.group_expr.iter().enumerate().filter_map(timed);
-        found.max_by_key(|(offset, _)| *offset).map(|(_, found)| found)
+        found
+            .max_by_key(|(offset, _)| *offset)
+            .map(|(_, found)| found)
     }
 
     /// For a key that is a whole window: its end, as an expression.
@@ -93,12 +106,18 @@ impl Compiler<'_> {
         let updating = top && self.options.output == crate::OutputMode::Update;
         if !updating {
             return Err(StreamError::unsupported(
-                format!("a window over `{}` never closes, as it has no watermark", self.text(time)),
+                format!(
+                    "a window over `{}` never closes, as it has no watermark",
+                    self.text(time)
+                ),
                 "say `WATERMARK <column> DELAY OF INTERVAL …` after the stream, with the column of the window",
             ));
         }
         Err(StreamError::unsupported(
-            format!("the windows over `{}` would be kept for good, as it has no watermark", self.text(time)),
+            format!(
+                "the windows over `{}` would be kept for good, as it has no watermark",
+                self.text(time)
+            ),
             "say `WATERMARK <column> DELAY OF INTERVAL …` after the stream, with the column of the window",
         ))
     }
@@ -118,7 +137,15 @@ impl Compiler<'_> {
             Marker::Slices(slices) => slices,
             Marker::Session { gap } => {
                 let session = (gap, slot, updating);
-                return self.session(input, windowed, grouping, layout, meaning, (node, grouped), session);
+                return self.session(
+                    input,
+                    windowed,
+                    grouping,
+                    layout,
+                    meaning,
+                    (node, grouped),
+                    session,
+                );
             }
         };
         let offset = windowed.event.offset;
@@ -189,10 +216,9 @@ impl Compiler<'_> {
         let parts = grouped.parts.iter().enumerate();
         parts
             .flat_map(|(at, part)| match part {
-                Some(Part::Whole) => vec![
-                    timed(at, Part::Start, false),
-                    timed(at, Part::End, true),
-                ],
+                Some(Part::Whole) => {
+                    vec![timed(at, Part::Start, false), timed(at, Part::End, true)]
+                }
                 Some(Part::Start) => vec![timed(at, Part::Whole, false)],
                 Some(Part::End) => vec![timed(at, Part::Whole, true)],
                 None => Vec::new(),
@@ -219,18 +245,22 @@ impl Compiler<'_> {
         let either = vec![Part::Start, Part::End];
         let key = updating.then(|| self.key_columns(node, grouped, either));
         // A session to come ends after the watermark; when it began, nobody knows.
-        let ends = grouped.parts.iter().enumerate().filter_map(|(column, part)| {
-            let part = match part {
-                Some(Part::Whole) => Part::End,
-                Some(Part::End) => Part::Whole,
-                _ => return None,
-            };
-            Some(Timed {
-                path: Path { column, part },
-                offset: windowed.event.offset,
-                sources: Vec::new(),
-            })
-        });
+        let ends = grouped
+            .parts
+            .iter()
+            .enumerate()
+            .filter_map(|(column, part)| {
+                let part = match part {
+                    Some(Part::Whole) => Part::End,
+                    Some(Part::End) => Part::Whole,
+                    _ => return None,
+                };
+                Some(Timed {
+                    path: Path { column, part },
+                    offset: windowed.event.offset,
+                    sources: Vec::new(),
+                })
+            });
         let parts = SessionParts {
             time: self.physical(&windowed.time, &input.schema)?,
             input: input.operator,
@@ -254,7 +284,12 @@ impl Compiler<'_> {
 
     /// The columns that tell the rows of an updated aggregate apart; `either`: the parts of a window
     /// that would do.
-    fn key_columns(&self, node: &AggregateNode, grouped: &GroupedBy, either: Vec<Part>) -> Vec<KeyColumn> {
+    fn key_columns(
+        &self,
+        node: &AggregateNode,
+        grouped: &GroupedBy,
+        either: Vec<Part>,
+    ) -> Vec<KeyColumn> {
         let enough = |part: &Option<Part>| match part {
             Some(Part::Whole) => either.clone(),
             _ => Vec::new(),

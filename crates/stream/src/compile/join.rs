@@ -80,7 +80,10 @@ impl Compiler<'_> {
         );
         if !supported {
             return Err(StreamError::unsupported(
-                format!("a {} join of two streams cannot be streamed", node.join_type),
+                format!(
+                    "a {} join of two streams cannot be streamed",
+                    node.join_type
+                ),
                 "write it as an INNER or LEFT join",
             ));
         }
@@ -95,7 +98,9 @@ impl Compiler<'_> {
         let both: DFSchemaRef = Arc::new(left.schema.join(&right.schema)?);
         let bounds = bounds(node, &both, left.schema.fields().len(), &left, &right);
         let most = chosen(&bounds, &left, &right, |bound| bound.most);
-        let least = chosen(&bounds, &left, &right, |bound| bound.least.map(|least| -least));
+        let least = chosen(&bounds, &left, &right, |bound| {
+            bound.least.map(|least| -least)
+        });
         let shape = self.shape(node, &both, left.schema.fields().len())?;
         for (side, bound) in [(true, most.is_some()), (false, least.is_some())] {
             if shape.gives_alone(side) && !bound {
@@ -125,14 +130,23 @@ impl Compiler<'_> {
         let (one, other): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let converter = self.converter(&one, &left.schema)?;
         let hasher = DefaultHashBuilder::default();
-        let left_reach = most.as_ref().map(|most| (most.left.clone(), most.by, most.right.offset));
-        let right_reach =
-            least.as_ref().map(|least| (least.right.clone(), least.by, least.left.offset));
+        let left_reach = most
+            .as_ref()
+            .map(|most| (most.left.clone(), most.by, most.right.offset));
+        let right_reach = least
+            .as_ref()
+            .map(|least| (least.right.clone(), least.by, least.left.offset));
         // A late row would miss what the other side has dropped.
         let left_late = least.as_ref().map(|least| least.left.clone());
         let right_late = most.as_ref().map(|most| most.right.clone());
         let left = self.join_side(left, &one, (&converter, &hasher), left_reach, left_late)?;
-        let right = self.join_side(right, &other, (&converter, &hasher), right_reach, right_late)?;
+        let right = self.join_side(
+            right,
+            &other,
+            (&converter, &hasher),
+            right_reach,
+            right_late,
+        )?;
         Ok(Built {
             operator: Box::new(Join {
                 left,
@@ -330,14 +344,32 @@ fn bounds(node: &JoinNode, both: &DFSchema, count: usize, left: &Built, right: &
     for (one, other) in &node.on {
         equal(&mut bounds, one, other, left, right);
     }
-    for part in node.filter.iter().flat_map(|filter| split_conjunction(filter)) {
+    for part in node
+        .filter
+        .iter()
+        .flat_map(|filter| split_conjunction(filter))
+    {
         match part {
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
                 compared(&mut bounds, left, *op, right, both, count);
             }
             Expr::Between(between) if !between.negated => {
-                compared(&mut bounds, &between.expr, Operator::GtEq, &between.low, both, count);
-                compared(&mut bounds, &between.expr, Operator::LtEq, &between.high, both, count);
+                compared(
+                    &mut bounds,
+                    &between.expr,
+                    Operator::GtEq,
+                    &between.low,
+                    both,
+                    count,
+                );
+                compared(
+                    &mut bounds,
+                    &between.expr,
+                    Operator::LtEq,
+                    &between.high,
+                    both,
+                    count,
+                );
             }
             _ => {}
         }
@@ -416,7 +448,10 @@ fn chosen(
 ) -> Option<Chosen> {
     let find = |built: &Built, key: PathKey| {
         let times = built.times.iter();
-        times.filter(|time| key_of(time.path) == key).max_by_key(|time| time.offset).cloned()
+        times
+            .filter(|time| key_of(time.path) == key)
+            .max_by_key(|time| time.offset)
+            .cloned()
     };
     let found = bounds.iter().filter_map(|((one, other), bound)| {
         Some(Chosen {

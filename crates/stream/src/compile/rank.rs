@@ -74,7 +74,14 @@ impl Compiler<'_> {
             input.meaning,
             if updating { "updated" } else { "appended" },
         );
-        self.ranking(input, (partition, order), (limit, when, time), schema, key, meaning)
+        self.ranking(
+            input,
+            (partition, order),
+            (limit, when, time),
+            schema,
+            key,
+            meaning,
+        )
     }
 
     /// When the rows of a ranking come out, and by which time.
@@ -151,7 +158,12 @@ impl Compiler<'_> {
             }
             None => None,
         };
-        let columns: Vec<Expr> = input.schema.columns().into_iter().map(Expr::Column).collect();
+        let columns: Vec<Expr> = input
+            .schema
+            .columns()
+            .into_iter()
+            .map(Expr::Column)
+            .collect();
         let without_sources = |time: Timed| Timed {
             // Rows that waited come out when others of their time would be late.
             offset: time.offset,
@@ -163,7 +175,9 @@ impl Compiler<'_> {
             When::First => carried(columns.iter(), &input.schema, &input.times),
             // What was held back is as old as the watermark that was passed, not older.
             When::Settled | When::Closed => {
-                let held = time.iter().filter_map(|(expression, _)| trace(expression, &input.schema));
+                let held = time
+                    .iter()
+                    .filter_map(|(expression, _)| trace(expression, &input.schema));
                 let held: Vec<_> = held.map(|(path, _)| path).collect();
                 carried(columns.iter(), &input.schema, &input.times)
                     .into_iter()
@@ -203,7 +217,12 @@ impl Compiler<'_> {
     /// DISTINCT: each row once. Rows that hold an event time are forgotten once it has passed.
     pub(super) fn distinct(&mut self, input: &LogicalPlan) -> Result<Built> {
         let input = self.build(input, false)?;
-        let columns: Vec<Expr> = input.schema.columns().into_iter().map(Expr::Column).collect();
+        let columns: Vec<Expr> = input
+            .schema
+            .columns()
+            .into_iter()
+            .map(Expr::Column)
+            .collect();
         let time = |key: &Expr| {
             let found = time_of(key, &input.schema, &input.times);
             match found {
@@ -211,14 +230,24 @@ impl Compiler<'_> {
                 None => self.window_end(key, &input).map(|(time, end)| (end, time)),
             }
         };
-        let time = columns.iter().filter_map(time).max_by_key(|(_, time)| time.offset);
+        let time = columns
+            .iter()
+            .filter_map(time)
+            .max_by_key(|(_, time)| time.offset);
         let names: Vec<&str> = columns
             .iter()
             .filter_map(|column| column.try_as_col().map(|column| column.name.as_str()))
             .collect();
         let meaning = format!("distinct {} of {}", names.join(", "), input.meaning);
         let schema = Arc::clone(&input.schema);
-        self.ranking(input, (&columns, &[]), (1, When::First, time), schema, None, meaning)
+        self.ranking(
+            input,
+            (&columns, &[]),
+            (1, When::First, time),
+            schema,
+            None,
+            meaning,
+        )
     }
 }
 
@@ -231,7 +260,13 @@ fn ranked_key(
 ) -> Result<Vec<KeyColumn>> {
     let mut key = Vec::new();
     for expression in partition {
-        let Some(column) = expression.clone().unalias_nested().data.try_as_col().cloned() else {
+        let Some(column) = expression
+            .clone()
+            .unalias_nested()
+            .data
+            .try_as_col()
+            .cloned()
+        else {
             return Err(StreamError::unsupported(
                 format!("updated rows are told apart by `{expression}`, which is no column"),
                 "compute it in a query below, and partition by the column",

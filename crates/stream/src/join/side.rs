@@ -131,7 +131,8 @@ impl Generation {
         let count = given.batch.num_rows();
         for row in 0..count {
             let at = u32::try_from(self.places.len()).map_err(|_| too_many())?;
-            self.places.push((number, u32::try_from(row).map_err(|_| too_many())?));
+            self.places
+                .push((number, u32::try_from(row).map_err(|_| too_many())?));
             self.times.push(given.times[row]);
             self.greatest = self.greatest.max(given.times[row]);
             self.least = self.least.min(given.times[row]);
@@ -162,7 +163,8 @@ impl Generation {
                     entry.1 = at;
                 }
             } else {
-                self.heads.insert_unique(hash, (hash, at), |(hash, _)| *hash);
+                self.heads
+                    .insert_unique(hash, (hash, at), |(hash, _)| *hash);
             }
         }
         self.batches.push(given.batch);
@@ -174,9 +176,9 @@ impl Generation {
     pub(crate) fn matches(&self, given: &Keyed, row: usize, mut see: impl FnMut(u32)) {
         let hash = given.hashes[row];
         let key = given.rows.row(row);
-        let head = self
-            .heads
-            .find(hash, |(known, head)| *known == hash && self.key(*head) == key.data());
+        let head = self.heads.find(hash, |(known, head)| {
+            *known == hash && self.key(*head) == key.data()
+        });
         let mut at = head.map_or(NONE, |(_, head)| *head);
         while at != NONE {
             see(at);
@@ -224,7 +226,10 @@ impl Side {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.generations.iter().map(|generation| generation.bytes).sum()
+        self.generations
+            .iter()
+            .map(|generation| generation.bytes)
+            .sum()
     }
 
     /// Adds rows to the newest generation; `done`: those that have come out.

@@ -145,6 +145,9 @@ fn an_outer_join_without_a_bound_is_refused() {
     ] {
         let query = plan(&engine, sql, &tables());
         let error = flow(&engine, &query, 0, &options(OutputMode::Append)).unwrap_err();
-        assert!(matches!(error, StreamError::Unsupported { .. }), "{sql}: {error}");
+        assert!(
+            matches!(error, StreamError::Unsupported { .. }),
+            "{sql}: {error}"
+        );
     }
 }

@@ -26,7 +26,11 @@ fn running_aggregates_give_what_the_batch_gives() {
 #[test]
 fn a_running_aggregate_cannot_be_appended() {
     let engine = engine();
-    let query = plan(&engine, "SELECT k, count(*) AS n FROM STREAM e GROUP BY k", &tables());
+    let query = plan(
+        &engine,
+        "SELECT k, count(*) AS n FROM STREAM e GROUP BY k",
+        &tables(),
+    );
     let error = flow(&engine, &query, 0, &options(OutputMode::Append)).unwrap_err();
     assert!(matches!(error, StreamError::Unsupported { .. }), "{error}");
     assert!(error.to_string().contains("never final"), "{error}");
@@ -36,16 +40,26 @@ fn a_running_aggregate_cannot_be_appended() {
 fn keys_live_as_long_as_they_are_touched() {
     let engine = engine();
     let tables = tables();
-    let query = plan(&engine, "SELECT k, count(*) AS n FROM STREAM e GROUP BY k", &tables);
+    let query = plan(
+        &engine,
+        "SELECT k, count(*) AS n FROM STREAM e GROUP BY k",
+        &tables,
+    );
     let binding = query.relations[0].0.clone();
     let mut options = options(OutputMode::Update);
     options.time_to_live_micros = Some(80 * SECOND);
     let mut flow = flow(&engine, &query, 0, &options).unwrap();
     let one = tables["e"].slice(0, 1);
     let other = tables["e"].slice(1, 1);
-    assert_ne!(texts(&one.project(&[1]).unwrap()), texts(&other.project(&[1]).unwrap()));
+    assert_ne!(
+        texts(&one.project(&[1]).unwrap()),
+        texts(&other.project(&[1]).unwrap())
+    );
     let count = |output: crate::Output| texts(&output.rows[0].project(&[1]).unwrap());
-    let mut push = |rows, now: i64| flow.push(&binding, "0", rows, BEGIN + now * SECOND).unwrap();
+    let mut push = |rows, now: i64| {
+        flow.push(&binding, "0", rows, BEGIN + now * SECOND)
+            .unwrap()
+    };
     push(&one, 0);
     push(&other, 0);
     assert_eq!(count(push(&one, 60)), ["2"]);
@@ -73,7 +87,9 @@ fn an_added_aggregate_keeps_the_state_of_the_others() {
         let before = plan(&engine, &keyed("count(*) AS n, max(id) AS i"), &tables);
         let binding = before.relations[0].0.clone();
         let mut first = flow(&engine, &before, 3600 * SECOND, &options).unwrap();
-        first.push(&binding, "0", &tables["e"].slice(0, 500), BEGIN).unwrap();
+        first
+            .push(&binding, "0", &tables["e"].slice(0, 500), BEGIN)
+            .unwrap();
         first.tick(BEGIN).unwrap();
         let mut store = Store::default();
         store.save(&mut first);
@@ -85,7 +101,11 @@ fn an_added_aggregate_keeps_the_state_of_the_others() {
         store.save(&mut second);
         let mut third = flow(&engine, &after, 3600 * SECOND, &options).unwrap();
         store.restore(&mut third).unwrap();
-        outputs.push(third.push(&binding, "0", &tables["e"].slice(600, 1), BEGIN).unwrap());
+        outputs.push(
+            third
+                .push(&binding, "0", &tables["e"].slice(600, 1), BEGIN)
+                .unwrap(),
+        );
         outputs.push(third.finish().unwrap());
         let counted = plan(
             &engine,
@@ -97,12 +117,21 @@ fn an_added_aggregate_keeps_the_state_of_the_others() {
         for output in &outputs {
             let of = |batch| arrow::array::RecordBatch::project(batch, &[0, 2]).unwrap();
             let rows = output.rows.iter().map(of).collect();
-            updated.apply(&crate::Output { rows, ..Default::default() }, &[0]);
+            updated.apply(
+                &crate::Output {
+                    rows,
+                    ..Default::default()
+                },
+                &[0],
+            );
         }
         // Keys that only came before the change have told their rows then.
         let told = updated.sorted();
         assert!(told.len() > 30);
-        assert!(told.iter().all(|row| expected.contains(row)), "{window}: {told:?} {expected:?}");
+        assert!(
+            told.iter().all(|row| expected.contains(row)),
+            "{window}: {told:?} {expected:?}"
+        );
     }
 }
 
@@ -110,15 +139,26 @@ fn an_added_aggregate_keeps_the_state_of_the_others() {
 fn a_checkpoint_of_another_meaning_is_refused() {
     let engine = engine();
     let tables = tables();
-    let first = plan(&engine, "SELECT k, count(*) AS n FROM STREAM e GROUP BY k", &tables);
-    let other = plan(&engine, "SELECT name, count(*) AS n FROM STREAM e GROUP BY name", &tables);
+    let first = plan(
+        &engine,
+        "SELECT k, count(*) AS n FROM STREAM e GROUP BY k",
+        &tables,
+    );
+    let other = plan(
+        &engine,
+        "SELECT name, count(*) AS n FROM STREAM e GROUP BY name",
+        &tables,
+    );
     let options = options(OutputMode::Update);
     let mut flow_one = flow(&engine, &first, 0, &options).unwrap();
     let mut store = Store::default();
     store.save(&mut flow_one);
     let mut flow_two = flow(&engine, &other, 0, &options).unwrap();
     let error = store.restore(&mut flow_two).unwrap_err();
-    assert!(matches!(error, StreamError::StateMismatch { .. }), "{error}");
+    assert!(
+        matches!(error, StreamError::StateMismatch { .. }),
+        "{error}"
+    );
     store.manifest = b"{\"format_version\": 7}".to_vec();
     let error = store.restore(&mut flow_one).unwrap_err();
     assert!(error.to_string().contains("version 7"), "{error}");

@@ -68,7 +68,8 @@ fn distinct_rows_with_a_time_are_forgotten_when_it_has_passed() {
     let binding = query.relations[0].0.clone();
     let mut flow = flow(&engine, &query, 10 * SECOND, &options(OutputMode::Append)).unwrap();
     for at in 0..12 {
-        flow.push(&binding, "0", &tables["e"].slice(at * 100, 100), BEGIN).unwrap();
+        flow.push(&binding, "0", &tables["e"].slice(at * 100, 100), BEGIN)
+            .unwrap();
     }
     assert!(flow.stats().operators[0].rows < 60, "{:?}", flow.stats());
 }

@@ -226,12 +226,7 @@ pub type Push = (String, String, RecordBatch);
 
 /// The rows of all streams of a query, shuffled within the delay and cut at random; the streams
 /// go side by side in event time.
-pub fn pushes(
-    random: &mut fastrand::Rng,
-    query: &Query,
-    tables: &Tables,
-    delay: i64,
-) -> Vec<Push> {
+pub fn pushes(random: &mut fastrand::Rng, query: &Query, tables: &Tables, delay: i64) -> Vec<Push> {
     let mut pushes: Vec<(i64, Push)> = Vec::new();
     for (binding, table, stream) in &query.relations {
         if !stream {

@@ -87,7 +87,8 @@ fn late_rows_are_told_and_take_no_part() {
     let binding = query.relations[0].0.clone();
     let mut flow = flow(&engine, &query, 0, &options(OutputMode::Append)).unwrap();
     let all = &tables["e"];
-    flow.push(&binding, "0", &all.slice(200, 100), BEGIN).unwrap();
+    flow.push(&binding, "0", &all.slice(200, 100), BEGIN)
+        .unwrap();
     let closed = flow.watermark().unwrap() / MINUTE * MINUTE;
     let output = flow.push(&binding, "0", &all.slice(0, 400), BEGIN).unwrap();
     let late: usize = times_of(&all.slice(0, 400))
@@ -107,7 +108,10 @@ fn an_append_without_a_watermark_is_refused() {
     let sql = "SELECT window(id_time, '1 minute') AS w, count(*) AS n
                FROM (SELECT ts + make_interval(0, 0, 0, 0, 0, 0, k) AS id_time FROM STREAM e)
                GROUP BY window(id_time, '1 minute')";
-    let sql = sql.replace("ts + make_interval(0, 0, 0, 0, 0, 0, k)", "timestamp_seconds(k)");
+    let sql = sql.replace(
+        "ts + make_interval(0, 0, 0, 0, 0, 0, k)",
+        "timestamp_seconds(k)",
+    );
     let query = plan(&engine, &sql, &tables());
     let error = flow(&engine, &query, 0, &options(OutputMode::Append)).unwrap_err();
     assert!(matches!(error, StreamError::Unsupported { .. }), "{error}");
@@ -124,9 +128,11 @@ fn a_checkpoint_writes_only_what_is_new() {
     let binding = query.relations[0].0.clone();
     let mut flow = flow(&engine, &query, 3600 * SECOND, &options(OutputMode::Append)).unwrap();
     let mut store = Store::default();
-    flow.push(&binding, "0", &tables["e"].slice(0, 600), BEGIN).unwrap();
+    flow.push(&binding, "0", &tables["e"].slice(0, 600), BEGIN)
+        .unwrap();
     assert!(store.save(&mut flow) >= 9);
     assert_eq!(store.save(&mut flow), 0);
-    flow.push(&binding, "0", &tables["e"].slice(0, 5), BEGIN).unwrap();
+    flow.push(&binding, "0", &tables["e"].slice(0, 5), BEGIN)
+        .unwrap();
     assert_eq!(store.save(&mut flow), 1);
 }
