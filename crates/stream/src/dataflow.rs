@@ -298,6 +298,7 @@ impl Dataflow {
             watermark,
         } = self.root.turn(&mut turn)?;
         self.watermark = watermark;
+        self.relieve()?;
         for batch in rows.into_iter().filter(|batch| batch.num_rows() > 0) {
             self.counters.rows_out += batch.num_rows() as u64;
             let columns = batch.columns().to_vec();
@@ -312,6 +313,25 @@ impl Dataflow {
             output.deletes.push(batch.project(&self.key)?);
         }
         Ok(output)
+    }
+
+    /// Spills state if there is too much of it; more than is needed, so that this is not for every batch.
+    fn relieve(&mut self) -> Result<()> {
+        let mut bytes = 0;
+        visit(self.root.as_ref(), &mut |operator| {
+            bytes += operator.bytes()
+        });
+        let budget = self.options.memory_bytes;
+        if bytes <= budget {
+            return Ok(());
+        }
+        let mut excess = bytes - budget / 4 * 3;
+        visit_mut(&mut self.root, &mut |operator| {
+            let before = operator.bytes();
+            operator.relieve(before.saturating_sub(excess))?;
+            excess = excess.saturating_sub(before.saturating_sub(operator.bytes()));
+            Ok(())
+        })
     }
 
     fn names(&self) -> String {

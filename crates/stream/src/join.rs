@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{SegmentReader, SegmentWriter, saved, to_save};
-use crate::error::{Result, StreamError};
+use crate::error::Result;
 use crate::operator::{Changes, Identity, Operator, Turn};
 use crate::options::OperatorStats;
 use crate::window::shifted;
@@ -322,11 +322,15 @@ impl Operator for Join {
         })
     }
 
+    fn bytes(&self) -> usize {
+        self.left.side.bytes() + self.right.side.bytes()
+    }
+
     fn stats(&self) -> Option<OperatorStats> {
         Some(OperatorStats {
             name: "join".to_owned(),
             rows: (self.left.side.rows() + self.right.side.rows()) as u64,
-            bytes: self.left.side.bytes() + self.right.side.bytes(),
+            bytes: self.bytes(),
             spilled_bytes: 0,
         })
     }
@@ -342,17 +346,5 @@ impl Operator for Join {
         let state: Saved = saved(state)?;
         self.left.side.load(state.left, reader)?;
         self.right.side.load(state.right, reader)
-    }
-
-    fn relieve(&mut self, budget: usize) -> Result<()> {
-        let bytes = self.left.side.bytes() + self.right.side.bytes();
-        match bytes > budget {
-            true => Err(StreamError::Budget {
-                operator: "a join of streams".to_owned(),
-                bytes,
-                budget,
-            }),
-            false => Ok(()),
-        }
     }
 }

@@ -122,6 +122,11 @@ pub(crate) trait Operator: Send {
         None
     }
 
+    /// Bytes of state in memory, about; asked after every turn.
+    fn bytes(&self) -> usize {
+        0
+    }
+
     /// How large its state is.
     fn stats(&self) -> Option<OperatorStats> {
         None

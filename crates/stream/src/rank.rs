@@ -410,18 +410,15 @@ impl Rank {
     }
 
     fn tidy(&mut self) -> Result<()> {
-        let given = self.ranked.len();
-        if self.rows.is_untidy(self.kept)
-            || self.given.is_untidy(given)
-            || (self.parts.time.is_some() && given > 4 * self.waiting.len() + 65_536)
-        {
-            let used = |ranked: &Ranked| ranked.given > 0 || !ranked.kept.is_empty();
-            let used = self.ranked.iter().filter(|ranked| used(ranked)).count();
-            if self.rows.is_untidy(self.kept) || self.given.is_untidy(used) || used * 2 < given {
-                return self.rebuild();
-            }
+        // Keys whose time has passed stay in the index until it is made anew.
+        let passes = matches!(self.parts.when, When::Closed | When::First);
+        let passed = passes
+            && self.parts.time.is_some()
+            && self.ranked.len() > 4 * self.waiting.len() + 65_536;
+        match passed || self.rows.is_untidy(self.kept) || self.given.is_untidy(self.ranked.len()) {
+            true => self.rebuild(),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Puts together what is still used, and numbers its keys anew.
@@ -622,18 +619,21 @@ impl Operator for Rank {
         })
     }
 
-    fn stats(&self) -> Option<OperatorStats> {
-        let identity = self.identity()?;
+    fn bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, |index| index.size());
         let kept = self.kept * (size_of::<Kept>() + 16);
         let lists = self.ranked.capacity() * size_of::<Ranked>();
+        self.rows.bytes() + self.given.bytes() + index + kept + lists
+    }
+
+    fn stats(&self) -> Option<OperatorStats> {
         Some(OperatorStats {
-            name: identity.kind.to_owned(),
+            name: self.identity()?.kind.to_owned(),
             rows: match self.parts.when {
                 When::First => self.given_places().len() as u64,
                 _ => self.kept as u64,
             },
-            bytes: self.rows.bytes() + self.given.bytes() + index + kept + lists,
+            bytes: self.bytes(),
             spilled_bytes: 0,
         })
     }
