@@ -8,10 +8,12 @@
 
 mod architecture;
 mod bench;
+mod brokers;
 mod dist;
 mod examples;
 mod failure;
 mod fuzz;
+mod kafka;
 mod places;
 mod process;
 mod readback;
@@ -53,6 +55,10 @@ enum Task {
     Readback,
     /// Run a project whose files and tables are in buckets of S3 and Azure (a part of `test`)
     Stores,
+    /// Test the sources and sinks of streams against a real broker of Kafka (a part of `test`)
+    Brokers,
+    /// Start a broker of Kafka to try things out
+    Kafka(kafka::Arguments),
     /// Build the optimised binary and a wheel that carries it
     Dist(dist::Arguments),
     /// Fuzz the readers and the DDL, each for some seconds
@@ -82,6 +88,8 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Venv(arguments) => venv::run(&arguments, &places),
         Task::Readback => readback::run(&places),
         Task::Stores => stores::run(&places),
+        Task::Brokers => brokers::run(&places),
+        Task::Kafka(arguments) => kafka::run(&arguments, &places),
         Task::Dist(arguments) => dist::run(&arguments, &places),
         Task::Fuzz(arguments) => fuzz::run(&arguments, &places),
         Task::Bench(arguments) => bench::run(&arguments, &places),

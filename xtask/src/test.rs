@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use crate::failure::Failure;
 use crate::places::Places;
 use crate::process::Call;
-use crate::{examples, readback, stores, tools};
+use crate::{brokers, examples, readback, stores, tools};
 
 /// `cargo xtask test`
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,8 @@ enum Step {
     Readback,
     /// A project in buckets of S3 and Azure
     Stores,
+    /// Streams against a real broker of Kafka
+    Brokers,
     /// clippy has nothing to say
     Clippy,
 }
@@ -54,6 +56,7 @@ impl Step {
             Self::Examples => "examples",
             Self::Readback => "readback",
             Self::Stores => "stores",
+            Self::Brokers => "brokers",
             Self::Clippy => "clippy",
         }
     }
@@ -70,6 +73,7 @@ impl Step {
             Self::Examples => examples::run(&examples::Arguments::default(), places),
             Self::Readback => readback::run(places),
             Self::Stores => stores::run(places),
+            Self::Brokers => brokers::run(places),
             Self::Clippy => Call::cargo()
                 .args([
                     "clippy",

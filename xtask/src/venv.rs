@@ -26,6 +26,8 @@ pub enum Environment {
     Readback,
     /// An S3 server, and clients of object stores
     Stores,
+    /// Foreign clients of Kafka, writers of Avro and Protocol Buffers
+    Streams,
     /// The peers of the benchmarks that need no Java: pandas, Polars, DuckDB, PyArrow
     Data,
     /// PySpark with its pipelines; needs Java 17
@@ -39,6 +41,7 @@ impl Environment {
         match self {
             Self::Readback => "readback",
             Self::Stores => "stores",
+            Self::Streams => "streams",
             Self::Data => "data",
             Self::Spark => "spark",
             Self::Dist => "dist",
@@ -47,7 +50,7 @@ impl Environment {
 
     fn requirements(self, root: &Path) -> PathBuf {
         let folder = match self {
-            Self::Readback | Self::Stores | Self::Dist => root.join("xtask/python"),
+            Self::Readback | Self::Stores | Self::Streams | Self::Dist => root.join("xtask/python"),
             Self::Data | Self::Spark => root.join("bench/peers"),
         };
         folder.join(format!("{}.requirements.txt", self.name()))

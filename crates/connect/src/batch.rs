@@ -25,6 +25,15 @@ pub trait Piece: Send + Sync {
 
     /// How many bytes of the source (decompressed) this piece stands for; for progress.
     fn bytes(&self) -> u64;
+
+    /// What each row's record had beside its value, for sources of records; `None` for files. `lines` are those of the
+    /// rows, as in [`RawBatch::line`].
+    ///
+    /// # Errors
+    /// If a line is none of the piece's.
+    fn row_metadata(&self, _lines: &[u32]) -> Result<Option<ArrayRef>> {
+        Ok(None)
+    }
 }
 
 /// A decoded piece.
@@ -59,7 +68,7 @@ pub struct RawBatch {
     pub extra: usize,
     /// Things worth telling that cost no row, such as a key that occurs twice in one object.
     pub notes: Vec<BatchNote>,
-    /// The file the rows are from.
+    /// The file the rows are from; of a live source, a name in the place of the URL ("topic payments/3").
     pub file: Arc<FileEntry>,
 }
 
@@ -99,6 +108,8 @@ pub enum MalformedKind {
     Truncated,
     /// A cell of a workbook that holds an error.
     Cell,
+    /// A record of a stream without a value, or whose bytes are not what its schema says.
+    Undecodable,
 }
 
 impl MalformedKind {
@@ -113,6 +124,7 @@ impl MalformedKind {
             Self::TooLong => "too_long",
             Self::Truncated => "truncated",
             Self::Cell => "cell",
+            Self::Undecodable => "undecodable",
         }
     }
 }

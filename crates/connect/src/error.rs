@@ -161,6 +161,136 @@ pub enum ConnectError {
         /// Why (it is compressed, …).
         reason: &'static str,
     },
+    /// A topic's folder could not be read or written.
+    #[error("{topic}: cannot {doing}: {source}")]
+    Topic {
+        /// "topic payments".
+        topic: String,
+        /// What was tried ("append", "read", …).
+        doing: &'static str,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// There is no such topic.
+    #[error("there is no {topic} ({path}); make it with CREATE TOPIC")]
+    NoTopic {
+        /// "topic payments".
+        topic: String,
+        /// Where it would be.
+        path: String,
+    },
+    /// The topic is there with another number of partitions.
+    #[error(
+        "{topic} has {there} partitions, not {wanted}; keys would move between partitions: make a new topic and copy the records"
+    )]
+    TopicDiffers {
+        /// "topic payments".
+        topic: String,
+        /// The partitions it has.
+        there: i32,
+        /// The partitions that were asked for.
+        wanted: i32,
+    },
+    /// A segment of a topic is not as it was written.
+    #[error(
+        "{topic}: {path} is damaged at offset {offset}: {message}. Restore the file, or go on behind it with startingOffsets"
+    )]
+    TopicDamaged {
+        /// "topic payments".
+        topic: String,
+        /// The segment.
+        path: String,
+        /// The offset that was to be read.
+        offset: i64,
+        /// What is wrong.
+        message: String,
+    },
+    /// Records to be read next were removed by the topic's retention.
+    #[error(
+        "{source_name}, partition {partition}: the records {wanted} to {} are no longer there; read more often or keep them longer. failOnDataLoss => false goes on at {earliest} without them", .earliest - 1
+    )]
+    Expired {
+        /// The source ("topic payments").
+        source_name: String,
+        /// The partition.
+        partition: i32,
+        /// The offset that was to be read.
+        wanted: i64,
+        /// The first one that is there.
+        earliest: i64,
+    },
+    /// The position is behind the end of what there is.
+    #[error(
+        "{source_name}, partition {partition}: reading was to go on at {wanted}, but the records end at {end}; the topic was probably deleted and made anew. Run the flow's table with --full-refresh, or restore the topic"
+    )]
+    BehindEnd {
+        /// The source ("topic payments").
+        source_name: String,
+        /// The partition.
+        partition: i32,
+        /// The offset that was to be read.
+        wanted: i64,
+        /// The next offset to be written.
+        end: i64,
+    },
+    /// The topic was deleted and made anew while it was read.
+    #[error("{source_name} was deleted and made anew while it was read; start again")]
+    Recreated {
+        /// The source ("topic payments").
+        source_name: String,
+    },
+    /// A position is of a partition that the source does not have.
+    #[error(
+        "{source_name} has no partition {partition} of {topic:?}, at which reading was to go on"
+    )]
+    NoPartition {
+        /// The source ("topic payments").
+        source_name: String,
+        /// The topic of the position.
+        topic: String,
+        /// The partition of the position.
+        partition: i32,
+    },
+    /// A live source or sink cannot go on.
+    #[error("{source_name}: {message}; {help}")]
+    Live {
+        /// The source or sink ("Kafka topic payments").
+        source_name: String,
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// Another process has taken the identity of a sink.
+    #[error(
+        "{sink}: another process writes with the same identity ({identity}) since; only one may. Stop one of them"
+    )]
+    Fenced {
+        /// The sink ("Kafka topic alerts").
+        sink: String,
+        /// The transactional id.
+        identity: String,
+    },
+    /// A server does not answer now.
+    #[error("{source_name}: {message}; it was tried again for {seconds} seconds")]
+    Unreachable {
+        /// The server or source.
+        source_name: String,
+        /// What it said.
+        message: String,
+        /// How long it was tried.
+        seconds: u64,
+    },
+    /// A record is too large.
+    #[error("{source_name}: a record of {bytes} bytes is too large; at most {most} are taken")]
+    TooLarge {
+        /// The source or sink ("topic payments").
+        source_name: String,
+        /// The record's size in bytes.
+        bytes: usize,
+        /// The most there may be.
+        most: usize,
+    },
     /// Arrow refused a batch.
     #[error("{path}: {source}")]
     Arrow {
@@ -182,7 +312,7 @@ impl ConnectError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unreadable { source, .. } => match source.kind() {
+            Self::Unreadable { source, .. } | Self::Topic { source, .. } => match source.kind() {
                 io::ErrorKind::Interrupted
                 | io::ErrorKind::TimedOut
                 | io::ErrorKind::ConnectionReset => ErrorKind::Retry,
@@ -197,6 +327,7 @@ impl ConnectError {
                 | object_store::Error::UnknownConfigurationKey { .. } => ErrorKind::FixInput,
                 _ => ErrorKind::Retry,
             },
+            Self::Unreachable { .. } => ErrorKind::Retry,
             Self::Arrow { .. } | Self::Machinery { .. } => ErrorKind::ReportBug,
             _ => ErrorKind::FixInput,
         }

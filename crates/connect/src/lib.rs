@@ -20,6 +20,7 @@ mod formats;
 #[doc(hidden)]
 pub mod fuzz;
 mod listing;
+pub mod live;
 mod metadata;
 mod options;
 mod reading;

@@ -209,7 +209,7 @@ fn is_store_setting(name: &str) -> bool {
         )
 }
 
-fn truth(text: &str) -> Option<bool> {
+pub(crate) fn truth(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Some(true),
         "false" | "no" | "off" | "0" => Some(false),
@@ -256,7 +256,7 @@ fn one_byte(text: &str) -> Option<Option<u8>> {
 }
 
 /// A byte size, plain or with a unit: `65536`, `64k`, `4mb`.
-fn byte_size(text: &str) -> Option<usize> {
+pub(crate) fn byte_size(text: &str) -> Option<usize> {
     let text = text.trim().to_ascii_lowercase();
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
@@ -275,7 +275,7 @@ fn byte_size(text: &str) -> Option<usize> {
 }
 
 /// A time in ISO 8601, a plain date being its first moment, UTC without a zone.
-fn moment(text: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn moment(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Ok(zoned) = DateTime::parse_from_rfc3339(text) {
         return Some(zoned.with_timezone(&Utc));

@@ -1,5 +1,6 @@
 //! [`Engine`]: the door of this room.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -158,6 +159,18 @@ impl Engine {
     /// or not): the columns copied, in the order of the result. `None` for all other queries.
     pub fn identity(&self, planned: &Planned) -> Option<Vec<CopiedColumn>> {
         shape::identity(&planned.plan)
+    }
+
+    /// The columns that a query reads, by binding, as positions in the relation's schema, ascending. A relation that is
+    /// read twice has the columns of both; one of which only the rows count has none.
+    ///
+    /// # Errors
+    /// [`EngineError::Bug`] if the plan contradicts itself.
+    pub fn columns_read(
+        &self,
+        planned: &Planned,
+    ) -> Result<BTreeMap<String, BTreeSet<usize>>, EngineError> {
+        shape::columns_read(&self.session_state(), planned)
     }
 
     /// Compiles a [row-wise](Self::row_wise) query to run on batches of its one relation, without

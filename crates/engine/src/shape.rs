@@ -3,6 +3,7 @@
 //! Such a query can run on batches as they come, and a row's position can be kept beside it. Here
 //! they are recognised, compiled ([`RowProgram`]) and widened by a column ([`carry`]).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch, UInt64Array};
@@ -12,6 +13,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Projection, SubqueryAlias, TableScan};
+use datafusion::optimizer::Optimizer;
+use datafusion::optimizer::optimize_projections::OptimizeProjections;
 use datafusion::physical_expr::PhysicalExpr;
 
 use crate::error::{EngineError, sentence};
@@ -253,6 +256,30 @@ fn contradiction(error: &DataFusionError) -> EngineError {
     EngineError::Bug {
         message: sentence(error),
     }
+}
+
+/// The columns that a plan reads, by binding.
+pub(crate) fn columns_read(
+    state: &SessionState,
+    planned: &Planned,
+) -> Result<BTreeMap<String, BTreeSet<usize>>, EngineError> {
+    let optimizer = Optimizer::with_rules(vec![Arc::new(OptimizeProjections::new())]);
+    let plan = optimizer
+        .optimize(planned.plan.clone(), state, |_, _| {})
+        .map_err(|error| contradiction(&error))?;
+    let mut read: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+    let walked = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let columns = read.entry(scan.table_name.table().to_owned()).or_default();
+            match &scan.projection {
+                Some(projection) => columns.extend(projection),
+                None => columns.extend(0..scan.source.schema().fields().len()),
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    walked.map_err(|error| contradiction(&error))?;
+    Ok(read)
 }
 
 /// A row-wise plan with one more column of its relation at the end.

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::LogicalPlan;
 use tidegate_engine::windows::{WindowMarker, marker_of};
 use tidegate_engine::{
     Bindings, ColumnLineage, Engine, EngineError, EngineSettings, InfluenceKind, OriginKind, memory,
 };
-use tidegate_project::{Expression, SourceMap, parse_expression};
+use tidegate_project::{Expression, SourceMap, parse_expression, parse_query};
 
 fn origins(lineage: &ColumnLineage, column: &str) -> Vec<String> {
     lineage
@@ -537,4 +538,27 @@ fn a_constraint_takes_no_overlapping_windows() {
         panic!("{error}");
     };
     assert!(mistakes[0].message.contains("stands outside GROUP BY"));
+}
+
+#[tokio::test]
+async fn windows_of_a_view_are_expanded_in_the_query_that_reads_it() {
+    let engine = common::engine();
+    let view = common::plan(
+        &engine,
+        "SELECT window(ts, '2 hours', '1 hour') AS w, count(*) AS n FROM payments GROUP BY w",
+    )
+    .unwrap();
+    let mut files = SourceMap::default();
+    let sql = "SELECT w.start AS s, n FROM v WHERE n > 2 ORDER BY s";
+    let query = parse_query(&mut files, "query", sql).unwrap();
+    let mut bindings = Bindings::new();
+    let view = ViewTable::new(view.logical_plan().clone(), None);
+    bindings.bind(&query.relations[0].binding, Arc::new(view), "v".to_owned());
+    let planned = engine.plan(&query, &bindings, &files).unwrap();
+    let batches = engine.collect(&planned).await.unwrap();
+    let rows: Vec<Vec<String>> = batches.iter().flat_map(common::rows_of).collect();
+    assert_eq!(
+        rows,
+        [["2024-03-05 10:00:00", "4"], ["2024-03-05 11:00:00", "4"]]
+    );
 }

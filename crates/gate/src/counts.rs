@@ -14,6 +14,8 @@ use crate::repair::RepairKind;
 pub enum ReasonKind {
     /// The row could not be cut into fields.
     Malformed,
+    /// The time of the row is too far ahead of the clock, or there is none where one is needed.
+    Future,
     /// A value does not coerce to its column's type.
     Type,
     /// NULL in a `NOT NULL` column.
@@ -29,6 +31,7 @@ impl ReasonKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
+            Self::Future => "future",
             Self::Type => "type",
             Self::NotNull => "not_null",
             Self::DuplicateKey => "duplicate_key",

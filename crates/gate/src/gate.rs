@@ -218,6 +218,7 @@ fn check(
 #[derive(Debug)]
 pub(crate) struct ReasonKeys {
     pub(crate) malformed: ReasonKey,
+    pub(crate) future: ReasonKey,
     /// By column.
     pub(crate) types: Vec<(usize, ReasonKey)>,
     /// By column, for those that are `NOT NULL`.
@@ -245,6 +246,7 @@ impl ReasonKeys {
         let places = 0..contract.columns.len();
         Self {
             malformed: own(ReasonKind::Malformed, None),
+            future: own(ReasonKind::Future, None),
             types: places
                 .clone()
                 .map(|place| (place, own(ReasonKind::Type, name(place))))

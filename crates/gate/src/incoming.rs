@@ -7,6 +7,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::Buffer;
 
+use crate::counts::ReasonKind;
+
 /// A decoded batch.
 #[derive(Debug, Clone)]
 pub struct Incoming {
@@ -93,8 +95,20 @@ pub enum MalformedKind {
     Json,
     /// Longer than the reader allows.
     TooLong,
+    /// Its event time is too far ahead of the clock, or missing where rows are put into windows by it.
+    Future,
     /// Anything else that a format finds.
     Other,
+}
+
+impl MalformedKind {
+    /// The reason it is quarantined for.
+    pub(crate) fn reason(&self) -> ReasonKind {
+        match self {
+            Self::Future => ReasonKind::Future,
+            _ => ReasonKind::Malformed,
+        }
+    }
 }
 
 impl fmt::Display for MalformedKind {
@@ -107,6 +121,7 @@ impl fmt::Display for MalformedKind {
             Self::Encoding => formatter.write_str("not valid text"),
             Self::Json => formatter.write_str("not valid JSON"),
             Self::TooLong => formatter.write_str("too long"),
+            Self::Future => formatter.write_str("no event time that can be used"),
             Self::Other => formatter.write_str("malformed"),
         }
     }

@@ -25,7 +25,7 @@ use crate::names::FlowId;
 use crate::spec::{CLUSTER_BY, TableSpec};
 use crate::storage::Place;
 use crate::table::{LakeTable, TableFile};
-use crate::upsert::{Rewriter, Rewritten, Upsert};
+use crate::upsert::{End, Rewriter, Rewritten, Upsert};
 use crate::write::DataFile;
 use crate::{prepared, protocol, schema, upkeep};
 
@@ -158,7 +158,12 @@ impl Lake {
             .attempt(&commit, unused, &place, &schema, rewriter.as_mut())
             .await;
         if let Some(rewriter) = rewriter {
-            rewriter.clean(done.is_ok()).await;
+            let end = match &done {
+                Ok(committed) if committed.already_done => End::DoneBefore,
+                Ok(_) => End::Taken,
+                Err(_) => End::Unknown,
+            };
+            rewriter.clean(end).await;
         }
         done
     }
@@ -195,7 +200,14 @@ impl Lake {
                 prepared::check_there(place, &commit.files).await?;
             }
             let rewritten = match (&mut rewriter, &current) {
-                (Some(rewriter), Some(table)) => rewriter.against(table).await?,
+                (Some(rewriter), Some(table)) => match rewriter.against(table).await {
+                    Ok(rewritten) => rewritten,
+                    // Another process may have done the epoch, and removed what it needed for it.
+                    Err(error) => match self.table(name).await? {
+                        Some(now) if is_done(commit, &now)? => continue,
+                        _ => return Err(error),
+                    },
+                },
                 _ => Rewritten::default(),
             };
             let version = prepare(commit, schema, place, current.as_ref(), rewritten).await?;

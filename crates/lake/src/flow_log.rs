@@ -322,6 +322,19 @@ impl FlowLog {
         self.read(&intent_name(epoch)).await
     }
 
+    /// The newest epoch that an intent was written for; `None` if there is none. For flows that write no table, this is
+    /// how far they are.
+    ///
+    /// # Errors
+    /// If the warehouse cannot be listed.
+    pub async fn newest(&self) -> Result<Option<u64>, LakeError> {
+        let files = self.place.list("intents", None).await?;
+        Ok(files.iter().rev().find_map(|file| {
+            let stem = file.location.filename()?.strip_suffix(".json")?;
+            stem.parse().ok()
+        }))
+    }
+
     /// The intent that was written and whose epoch is not in the table: to be done again exactly.
     /// `committed` is what the flow's table says ([`crate::LakeTable::flow_epoch`]).
     ///

@@ -22,7 +22,7 @@ use crate::codes;
 use crate::discovery::FileOptions;
 use crate::error::{PipelineError, Result};
 use crate::gates::coercion_of;
-use crate::scan::{hidden_of, with_hidden};
+use crate::scan::{hidden_of, metadata_fields_of, with_hidden};
 use crate::system;
 use crate::workspace::Workspace;
 
@@ -168,6 +168,39 @@ impl Catalog {
         let mut bindings = Bindings::new();
         for relation in &flow.query.relations {
             let mut hidden = Vec::new();
+            let live = match workspace.live(relation) {
+                Ok(live) => live,
+                Err(error) => {
+                    self.note(error)?;
+                    return Ok(None);
+                }
+            };
+            if let Some((source, options)) = live {
+                let declared = declared(workspace, table).filter(|_| selects_all(&flow.query));
+                let own = match declared {
+                    Some(declared) => declared,
+                    None => {
+                        let found = workspace
+                            .discoveries
+                            .of_records(workspace, &source, &options);
+                        match found.await {
+                            Ok(found) => options.schema_of(&found).as_ref().clone(),
+                            Err(error) => {
+                                tracing::warn!(%error, "the columns of records are not known");
+                                return Ok(None);
+                            }
+                        }
+                    }
+                };
+                if own.fields().is_empty() {
+                    return Ok(None);
+                }
+                let (schema, own) = with_hidden(&own, metadata_fields_of(true));
+                let hidden = hidden_of(&schema, own);
+                let empty = Arc::new(EmptyTable::new(schema));
+                bindings.bind_hiding(&relation.binding, empty, relation.describe(), hidden);
+                continue;
+            }
             let bound: Option<Arc<dyn TableProvider>> = match &relation.target {
                 RelationTarget::Table { name, .. } => self.empty_table(name),
                 RelationTarget::Files {
@@ -191,13 +224,14 @@ impl Catalog {
                                 .columns_of_files(workspace, relation, path, &options)
                                 .await?;
                             own.map(|own| {
-                                let (schema, own) = with_hidden(&own);
+                                let (schema, own) = with_hidden(&own, metadata_fields_of(false));
                                 hidden = hidden_of(&schema, own);
                                 Arc::new(EmptyTable::new(schema)) as Arc<dyn TableProvider>
                             })
                         }
                     }
                 }
+                RelationTarget::Records { .. } => None,
             };
             let Some(provider) = bound else {
                 return Ok(None);

@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parking_lot::Mutex;
+use tidegate_connect::live::LiveOptions;
 use tidegate_connect::{ConnectError, Discovered, FileEntry, ReadOptions, SchemaEvolutionMode};
 use tidegate_gate::{CoercionOptions, Layout};
-use tidegate_project::{Diagnostic, Opt, Place, SourceMap, parse_columns};
+use tidegate_project::{Diagnostic, Opt, Place, RecordSource, SourceMap, parse_columns};
 
 use crate::codes;
 use crate::error::{PipelineError, Result};
-use crate::workspace::nearest;
+use crate::workspace::{Workspace, nearest};
 
 /// The options of one `read_files(…)`, parted by who reads them.
 #[derive(Debug, Clone)]
@@ -26,7 +27,13 @@ pub(crate) struct FileOptions {
     /// Those of [`FileOptions::coercion`] as they are written.
     pub(crate) written: BTreeMap<String, String>,
     pub(crate) repair: bool,
+    /// Those of live sources; only records have them.
+    pub(crate) live: Option<LiveOptions>,
 }
+
+/// The options of live sources, those of readers, and what is left.
+type Taken =
+    std::result::Result<(Option<LiveOptions>, ReadOptions, BTreeMap<String, String>), ConnectError>;
 
 /// Options that the pipeline itself reads.
 const OWN: &[&str] = &["repair", "schema"];
@@ -37,6 +44,37 @@ impl FileOptions {
     /// # Errors
     /// [`PipelineError::Diagnostics`] with the place of an option that is unknown or has a value it cannot have.
     pub(crate) fn parse(format: Option<&str>, options: &BTreeMap<String, Opt>) -> Result<Self> {
+        Self::parse_as(format, options, "read_files", |pairs| {
+            let (read, rest) = ReadOptions::take(pairs)?;
+            Ok((None, read, rest))
+        })
+    }
+
+    /// Reads the options of a live source. Records of a topic are JSON unless something else is said.
+    ///
+    /// # Errors
+    /// As [`FileOptions::parse`].
+    pub(crate) fn parse_live(
+        source: &RecordSource,
+        format: Option<&str>,
+        options: &BTreeMap<String, Opt>,
+    ) -> Result<Self> {
+        let format = match source {
+            RecordSource::Topic(_) => Some(format.unwrap_or("json")),
+            RecordSource::Kafka => format,
+        };
+        Self::parse_as(format, options, source.function(), |pairs| {
+            let (live, read, rest) = LiveOptions::take(pairs)?;
+            Ok((Some(live), read, rest))
+        })
+    }
+
+    fn parse_as(
+        format: Option<&str>,
+        options: &BTreeMap<String, Opt>,
+        function: &'static str,
+        take: impl FnOnce(BTreeMap<&str, &str>) -> Taken,
+    ) -> Result<Self> {
         let mut pairs: BTreeMap<&str, &str> = options
             .iter()
             .map(|(name, option)| (name.as_str(), option.value.as_str()))
@@ -44,8 +82,8 @@ impl FileOptions {
         if let Some(format) = format {
             pairs.insert("format", format);
         }
-        let (mut read, rest) = ReadOptions::take(pairs)
-            .map_err(|error| misread(options, &error.to_string(), option_of(&error)))?;
+        let (live, mut read, rest) =
+            take(pairs).map_err(|error| misread(options, &error.to_string(), option_of(&error)))?;
         let mut repair = false;
         let mut unknown = Vec::new();
         for (name, value) in &rest {
@@ -59,7 +97,7 @@ impl FileOptions {
                 })?;
                 read.schema = Some(columns);
             } else if !CoercionOptions::names().any(|known| known.eq_ignore_ascii_case(name)) {
-                unknown.push(unknown_option(name, options));
+                unknown.push(unknown_option(name, options, function));
             }
         }
         if !unknown.is_empty() {
@@ -72,6 +110,7 @@ impl FileOptions {
             coercion,
             written: rest,
             repair,
+            live,
         })
     }
 }
@@ -154,13 +193,15 @@ fn misread(options: &BTreeMap<String, Opt>, message: &str, name: Option<&str>) -
     PipelineError::Diagnostics(vec![diagnostic])
 }
 
-fn unknown_option(name: &str, options: &BTreeMap<String, Opt>) -> Diagnostic {
+fn unknown_option(name: &str, options: &BTreeMap<String, Opt>, function: &str) -> Diagnostic {
+    let live = LiveOptions::names().filter(|_| function != "read_files");
     let known = ReadOptions::names()
+        .chain(live)
         .chain(CoercionOptions::names())
         .chain(OWN.iter().copied());
     let mut diagnostic = Diagnostic::error(
         codes::OPTION,
-        format!("`{name}` is not an option of read_files"),
+        format!("`{name}` is not an option of {function}"),
     );
     if let Some(option) = options.get(name) {
         diagnostic = diagnostic.at(option.place, "not known");
@@ -195,6 +236,29 @@ impl Discoveries {
         let files = tidegate_connect::list(root, path, &options.read).await?;
         let found = Self::of_files(&files, options).await?;
         self.known.lock().insert(key, Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// What the records of a live source look like, by the first of them. What has no columns yet is looked at again.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub(crate) async fn of_records(
+        &self,
+        workspace: &Workspace,
+        source: &RecordSource,
+        options: &FileOptions,
+    ) -> Result<Arc<Discovered>> {
+        let key = format!("{source:?}\u{0}{:?}\u{0}{:?}", options.live, options.read);
+        if let Some(found) = self.known.lock().get(&key) {
+            return Ok(Arc::clone(found));
+        }
+        let (opener, source, options) = (workspace.opener(), source.clone(), options.clone());
+        let found = tokio::task::spawn_blocking(move || opener.discover_records(&source, &options));
+        let found = found.await.map_err(|_| PipelineError::Worker)??;
+        if !found.columns.is_empty() {
+            self.known.lock().insert(key, Arc::clone(&found));
+        }
         Ok(found)
     }
 

@@ -91,6 +91,12 @@ pub enum PipelineError {
         /// What happened to it.
         reason: String,
     },
+    /// A query cannot be streamed, or not go on.
+    #[error(transparent)]
+    Stream(Box<tidegate_stream::StreamError>),
+    /// A table above failed in this round, so that what it had handed on does not count.
+    #[error("a table that this one reads failed")]
+    Above,
     /// The user interrupted it.
     #[error(
         "interrupted; tables that were finished keep their new rows, the others are as they were"

@@ -12,23 +12,25 @@ use arrow::array::{
     ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, StringViewArray, StructArray,
 };
 use arrow::datatypes::{DataType, Field, Fields, SchemaRef};
-use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 use parking_lot::Mutex;
-use tidegate_connect::{FileEntry, Reading, Slice, metadata_column};
+use tidegate_connect::{FileEntry, ReadOptions, Reading, Slice, metadata_column};
 use tidegate_gate::{Counts, Gate, KeyIndex, KeyIndexOptions, Split, Stamp};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::Sender;
 
 use crate::error::{PipelineError, Result};
 use crate::events::Meter;
 use crate::rows::{CancelToken, Destination, Load, Route, Shape, drive};
+use crate::scan::LeafFiles;
 
 /// The column of raw text inside the gate, before it becomes a part of the position.
 pub(crate) const RAW: &str = "__tidegate_raw";
+
+/// The column of what records had beside their values inside the gate, before it becomes [`crate::scan::METADATA`].
+pub(crate) const ROW_METADATA: &str = "__tidegate_row_metadata";
 
 /// The parts of [`crate::scan::POSITION`]: where the row came from, its line there, and its text.
 pub(crate) fn position_fields() -> Fields {
@@ -42,8 +44,10 @@ pub(crate) fn position_fields() -> Fields {
 /// Files with everything that is needed to read them: their layout, the slices, and the gate for their own types.
 #[derive(Clone)]
 pub(crate) struct FileScan {
-    pub(crate) reading: Arc<Reading>,
-    pub(crate) slices: Arc<Vec<Slice>>,
+    pub(crate) files: LeafFiles,
+    /// The names of the columns to read, and how.
+    pub(crate) wanted: Vec<String>,
+    pub(crate) read: Arc<ReadOptions>,
     pub(crate) shape: Arc<Shape>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) stamp: Arc<Stamp>,
@@ -130,7 +134,7 @@ impl fmt::Debug for FileScan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("FileScan")
-            .field("slices", &self.slices.len())
+            .field("files", &self.files)
             .finish_non_exhaustive()
     }
 }
@@ -164,18 +168,20 @@ pub(crate) fn loads(
     })
 }
 
+/// Takes a batch with the source that it is from; says whether more is wanted. Waits while the taker is busy.
+pub(crate) type Taker = Arc<dyn Fn(&Arc<str>, RecordBatch) -> bool + Send + Sync>;
+
 impl FileScan {
-    fn run(
-        self,
-        schema: SchemaRef,
-        sender: Sender<Result<RecordBatch, DataFusionError>>,
-        handle: Handle,
-    ) -> Result<()> {
+    /// Reads everything; blocks. `taker` gets the batches in the order of the source, from any thread.
+    ///
+    /// # Errors
+    /// What reading meets; [`PipelineError::Cancelled`] when the taker wanted no more.
+    pub(crate) fn run(self, schema: &SchemaRef, taker: &Taker, handle: Handle) -> Result<()> {
         let queue = Arc::new(Mutex::new(Queue {
             next: 0,
             waiting: BTreeMap::new(),
         }));
-        let files = self.slices.iter().map(|slice| {
+        let files = self.files.slices().iter().map(|slice| {
             let source: Arc<str> = slice.file.display().into();
             (source, Arc::clone(&slice.file))
         });
@@ -183,9 +189,9 @@ impl FileScan {
         let destinations = (0..self.workers.max(1))
             .map(|_| Outlet {
                 queue: Arc::clone(&queue),
-                sender: sender.clone(),
+                taker: Arc::clone(taker),
                 rejects: Arc::clone(&self.rejects),
-                schema: Arc::clone(&schema),
+                schema: Arc::clone(schema),
                 given: Arc::clone(&self.given),
                 files: Arc::clone(&files),
             })
@@ -197,10 +203,11 @@ impl FileScan {
             meter: &self.meter,
             cancel: &self.cancel,
             raw_column: self.given.contains(&Given::Position),
+            metadata_column: self.given.contains(&Given::Metadata),
         };
-        let loads = loads(
-            Arc::clone(&self.reading),
-            Arc::clone(&self.slices),
+        let loads = self.files.loads(
+            &self.wanted,
+            Arc::clone(&self.read),
             Arc::clone(&self.shape),
             Arc::clone(&self.meter),
             handle,
@@ -233,7 +240,8 @@ impl PartitionStream for FilePartition {
         let (sender, scan, schema) = (builder.tx(), self.scan.clone(), Arc::clone(&self.schema));
         let handle = Handle::current();
         builder.spawn_blocking(move || {
-            scan.run(schema, sender, handle)
+            let taker: Taker = Arc::new(move |_, batch| sender.blocking_send(Ok(batch)).is_ok());
+            scan.run(&schema, &taker, handle)
                 .map_err(PipelineError::into_datafusion)
         });
         builder.build()
@@ -243,13 +251,13 @@ impl PartitionStream for FilePartition {
 /// Batches that came before their turn.
 struct Queue {
     next: u64,
-    waiting: BTreeMap<u64, RecordBatch>,
+    waiting: BTreeMap<u64, (Arc<str>, RecordBatch)>,
 }
 
-/// A worker's way into the query; all workers share one queue, so that the query sees the order of the source.
+/// A worker's way out; all workers share one queue, so that the taker sees the order of the source.
 struct Outlet {
     queue: Arc<Mutex<Queue>>,
-    sender: Sender<Result<RecordBatch, DataFusionError>>,
+    taker: Taker,
     rejects: Arc<Rejects>,
     schema: SchemaRef,
     given: Arc<[Given]>,
@@ -262,14 +270,14 @@ impl Destination for Outlet {
         let lines = split.good_line.unwrap_or_default();
         let batch = self.given(source, &split.good, &lines)?;
         let mut queue = self.queue.lock();
-        queue.waiting.insert(number, batch);
+        queue.waiting.insert(number, (Arc::clone(source), batch));
         loop {
             let turn = queue.next;
-            let Some(batch) = queue.waiting.remove(&turn) else {
+            let Some((source, batch)) = queue.waiting.remove(&turn) else {
                 return Ok(());
             };
             queue.next += 1;
-            if batch.num_rows() > 0 && self.sender.blocking_send(Ok(batch)).is_err() {
+            if batch.num_rows() > 0 && !(self.taker)(&source, batch) {
                 // The query has what it wants (a LIMIT) or was dropped.
                 return Err(PipelineError::Cancelled);
             }
@@ -283,7 +291,10 @@ impl Outlet {
         let columns = self.given.iter().map(|given| {
             Ok(match given {
                 Given::Own(index) => Arc::clone(good.column(*index)),
-                Given::Metadata => self.metadata(source, lines)?,
+                Given::Metadata => match good.column_by_name(ROW_METADATA) {
+                    Some(own) => Arc::clone(own),
+                    None => self.metadata(source, lines)?,
+                },
                 Given::Position => position(source, good, lines)?,
             })
         });

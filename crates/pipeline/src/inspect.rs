@@ -22,7 +22,7 @@ use crate::error::{PipelineError, Result};
 use crate::events::Meter;
 use crate::files::Rejects;
 use crate::rows::CancelToken;
-use crate::scan::{FileTable, LeafFiles, ScanContext, ScanTypes};
+use crate::scan::{FileTable, LeafFiles, Origin, ScanContext, ScanTypes};
 
 use crate::workspace::Workspace;
 
@@ -152,7 +152,7 @@ impl Workspace {
         let files = LeafFiles {
             options,
             discovered,
-            slices: Arc::new(slices),
+            origin: Origin::Slices(Arc::new(slices)),
         };
         let table = FileTable::new(files, scan);
         let state = self.engine()?.session_state();

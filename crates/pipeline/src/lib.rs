@@ -22,6 +22,7 @@ mod lock;
 mod parquet;
 mod quarantine;
 mod query;
+mod records;
 pub mod report;
 mod rows;
 mod scan;

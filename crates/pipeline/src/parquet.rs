@@ -27,19 +27,20 @@ pub(crate) async fn table(
     session: &dyn Session,
 ) -> Result<Option<ListingTable>> {
     let plain = files.discovered.format == Format::Parquet
+        && files.options.live.is_none()
         && !matches!(
             files.options.read.evolution,
             Some(SchemaEvolutionMode::Rescue | SchemaEvolutionMode::FailOnNewColumns)
         )
         && files
-            .slices
+            .slices()
             .iter()
             .all(|slice| slice.file.partitions.is_empty() && slice.file.local_path().is_some());
     if !plain {
         return Ok(None);
     }
-    let mut paths = Vec::with_capacity(files.slices.len());
-    for slice in files.slices.iter() {
+    let mut paths = Vec::with_capacity(files.slices().len());
+    for slice in files.slices() {
         paths.push(ListingTableUrl::parse(&slice.file.url)?);
     }
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension("");

@@ -24,7 +24,7 @@ use tidegate_gate::{
 
 use crate::error::PipelineError;
 use crate::events::Meter;
-use crate::files::RAW;
+use crate::files::{RAW, ROW_METADATA};
 
 /// Tells running work to stop at the next batch. Cloned freely; all clones are one token.
 #[derive(Debug, Clone, Default)]
@@ -72,6 +72,8 @@ pub(crate) struct Shape {
 pub(crate) struct Driven<D> {
     pub(crate) counts: Counts,
     pub(crate) destinations: Vec<D>,
+    /// The keys, with those of the rows that were let in.
+    pub(crate) keys: KeyIndex,
     /// The line behind the last one read, by source.
     pub(crate) next_lines: BTreeMap<Arc<str>, u64>,
 }
@@ -93,6 +95,8 @@ pub(crate) struct Route<'a> {
     pub(crate) cancel: &'a CancelToken,
     /// Whether the raw text goes through the gate as a column of its own ([`crate::files::RAW`]).
     pub(crate) raw_column: bool,
+    /// Whether what records had beside their values does ([`crate::files::ROW_METADATA`]).
+    pub(crate) metadata_column: bool,
 }
 
 /// Sends all loads through the gate to the destinations; one thread a destination. Gives the counts and the
@@ -140,6 +144,7 @@ pub(crate) fn drive<D: Destination>(
     Ok(Driven {
         counts: state.counts,
         destinations: returned,
+        keys: state.keys,
         next_lines: state.next_lines,
     })
 }
@@ -379,7 +384,14 @@ fn judge(
                 lines,
                 ..
             } = piece.decode(skip)?;
-            let incoming = incoming(batch, Arc::clone(source), shape, route.raw_column)?;
+            let metadata = match route.metadata_column {
+                true => piece.row_metadata(&batch.line)?,
+                false => None,
+            };
+            let mut incoming = incoming(batch, Arc::clone(source), shape, route.raw_column)?;
+            if let Some(metadata) = metadata {
+                incoming.columns = with_column(&incoming.columns, ROW_METADATA, metadata)?;
+            }
             Ok((route.gate.judge(incoming)?, overrun, lines))
         }
         Load::Batch(incoming) => Ok((route.gate.judge((**incoming).clone())?, 0, 0)),
@@ -455,7 +467,7 @@ fn malformed(row: tidegate_connect::Malformed) -> Malformed {
         Found::Encoding => MalformedKind::Encoding,
         Found::Json => MalformedKind::Json,
         Found::TooLong => MalformedKind::TooLong,
-        Found::Truncated | Found::Cell => MalformedKind::Other,
+        Found::Truncated | Found::Cell | Found::Undecodable => MalformedKind::Other,
     };
     Malformed {
         line: row.line,

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::TableType;
@@ -15,18 +15,24 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::StreamingTableExec;
+use tidegate_connect::live::{LiveReading, live_metadata_fields};
 use tidegate_connect::{
     Discovered, Format, ReadOptions, Reading, SchemaEvolutionMode, Slice, metadata_fields,
 };
 use tidegate_gate::{Contract, ContractColumn, Gate, GateOptions, Stamp};
 
+use tokio::runtime::Handle;
+
 use crate::catalog::storable;
 use crate::discovery::{FileOptions, repair_layout};
 use crate::error::{PipelineError, Result};
 use crate::events::Meter;
-use crate::files::{FilePartition, FileScan, Given, RAW, Rejects, position_fields};
+use crate::files::{
+    FilePartition, FileScan, Given, RAW, ROW_METADATA, Rejects, loads, position_fields,
+};
 use crate::parquet;
-use crate::rows::{CancelToken, Shape};
+use crate::records::RecordsOrigin;
+use crate::rows::{CancelToken, Load, Shape};
 
 /// The hidden column that carries each row's place through a query.
 pub(crate) const POSITION: &str = "__tidegate_position";
@@ -34,12 +40,73 @@ pub(crate) const POSITION: &str = "__tidegate_position";
 /// The hidden column that says which file a row is from, and where it stood there.
 pub(crate) const METADATA: &str = "_metadata";
 
-/// Files of a relation, understood.
+/// Files or records of a relation, understood.
 #[derive(Debug, Clone)]
 pub(crate) struct LeafFiles {
     pub(crate) options: FileOptions,
     pub(crate) discovered: Arc<Discovered>,
-    pub(crate) slices: Arc<Vec<Slice>>,
+    pub(crate) origin: Origin,
+}
+
+/// Where rows come from that are decoded.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// Parts of files.
+    Slices(Arc<Vec<Slice>>),
+    /// A live source.
+    Records(RecordsOrigin),
+}
+
+impl LeafFiles {
+    /// The parts of files; none for a live source.
+    pub(crate) fn slices(&self) -> &[Slice] {
+        match &self.origin {
+            Origin::Slices(slices) => slices,
+            Origin::Records(_) => &[],
+        }
+    }
+
+    /// What `_metadata` is made of.
+    pub(crate) fn metadata_fields(&self) -> Fields {
+        metadata_fields_of(self.options.live.is_some())
+    }
+
+    /// Its rows as loads, with these columns.
+    pub(crate) fn loads(
+        &self,
+        wanted: &[String],
+        read: Arc<ReadOptions>,
+        shape: Arc<Shape>,
+        meter: Arc<Meter>,
+        handle: Handle,
+    ) -> Box<dyn Iterator<Item = Result<Load>> + Send> {
+        let discovered = Arc::clone(&self.discovered);
+        match &self.origin {
+            Origin::Slices(slices) => {
+                let reading = Arc::new(Reading::new(discovered, read, Some(wanted)));
+                Box::new(loads(reading, Arc::clone(slices), shape, meter, handle))
+            }
+            Origin::Records(origin) => {
+                let reading = LiveReading::new(
+                    origin.kind,
+                    origin.format,
+                    discovered,
+                    read,
+                    Some(wanted),
+                    None,
+                );
+                Box::new(origin.clone().loads(reading, shape, meter))
+            }
+        }
+    }
+}
+
+/// What `_metadata` of records, or of files, is made of.
+pub(crate) fn metadata_fields_of(records: bool) -> Fields {
+    match records {
+        true => live_metadata_fields(),
+        false => metadata_fields(),
+    }
 }
 
 /// In which types the columns of files are given to a query.
@@ -88,9 +155,9 @@ pub(crate) struct ScanContext {
 }
 
 /// The columns of files with those that can be named but are no part of `*`, and how many are the files' own.
-pub(crate) fn with_hidden(own: &Schema) -> (SchemaRef, usize) {
+pub(crate) fn with_hidden(own: &Schema, metadata: Fields) -> (SchemaRef, usize) {
     let hidden = [
-        Field::new(METADATA, DataType::Struct(metadata_fields()), true),
+        Field::new(METADATA, DataType::Struct(metadata), true),
         Field::new(POSITION, DataType::Struct(position_fields()), true),
     ];
     let clashes = |field: &Field| own.fields().iter().any(|own| own.name() == field.name());
@@ -121,7 +188,8 @@ impl FileTable {
             .fields()
             .iter()
             .map(|field| storable(&context.types.of(field, typed)).with_nullable(true));
-        let (schema, own) = with_hidden(&Schema::new(own.collect::<Vec<_>>()));
+        let metadata = files.metadata_fields();
+        let (schema, own) = with_hidden(&Schema::new(own.collect::<Vec<_>>()), metadata);
         Self {
             context,
             files,
@@ -141,7 +209,10 @@ impl FileTable {
     }
 
     /// What reads these columns of the table, in this order.
-    fn partition(&self, columns: &[usize]) -> Result<FilePartition> {
+    ///
+    /// # Errors
+    /// When the columns' types cannot be a contract.
+    pub(crate) fn partition(&self, columns: &[usize]) -> Result<FilePartition> {
         let mut wanted: Vec<usize> = match self.files.options.read.evolution {
             // What nobody declared is only known where all that was declared is read.
             Some(SchemaEvolutionMode::Rescue | SchemaEvolutionMode::FailOnNewColumns) => {
@@ -167,15 +238,26 @@ impl FileTable {
             None => Given::Metadata,
         };
         let given: Vec<Given> = columns.iter().map(given).collect();
-        let with_raw = given.contains(&Given::Position);
+        let mut carried = Vec::new();
+        if given.contains(&Given::Position) {
+            carried.push(ContractColumn::new(RAW, DataType::Utf8View, true));
+        }
+        if given.contains(&Given::Metadata) && self.files.options.live.is_some() {
+            let data_type = DataType::Struct(self.files.metadata_fields());
+            carried.push(ContractColumn::new(ROW_METADATA, data_type, true));
+        }
+        let names = wanted
+            .iter()
+            .map(|&index| self.schema.field(index).name().clone());
         let scan = FileScan {
-            reading: Arc::new(self.reading(&wanted)),
-            slices: Arc::clone(&self.files.slices),
+            files: self.files.clone(),
+            wanted: names.collect(),
+            read: self.read_options(),
             shape: Arc::new(Shape {
                 layout: repair_layout(&self.files.discovered, &self.files.options),
                 names: None,
             }),
-            gate: Arc::new(self.gate(&wanted, with_raw, given.iter().any(Given::has_line))?),
+            gate: Arc::new(self.gate(&wanted, carried, given.iter().any(Given::has_line))?),
             stamp: Arc::clone(&self.context.stamp),
             meter: Arc::clone(&self.context.meter),
             cancel: self.context.cancel.clone(),
@@ -187,35 +269,33 @@ impl FileTable {
         Ok(FilePartition { schema, scan })
     }
 
-    fn reading(&self, wanted: &[usize]) -> Reading {
-        let names: Vec<String> = wanted
-            .iter()
-            .map(|&index| self.schema.field(index).name().clone())
-            .collect();
+    fn read_options(&self) -> Arc<ReadOptions> {
         let read = &self.files.options.read;
-        let read = match read.evolution {
+        match read.evolution {
             Some(SchemaEvolutionMode::Rescue | SchemaEvolutionMode::FailOnNewColumns) => {
                 Arc::clone(read)
             }
-            // The columns are settled: what else the files have is passed over.
+            // The columns are settled: what else there is is passed over.
             _ => Arc::new(ReadOptions {
                 evolution: Some(SchemaEvolutionMode::None),
                 ..ReadOptions::clone(read)
             }),
-        };
-        Reading::new(Arc::clone(&self.files.discovered), read, Some(&names))
+        }
     }
 
     /// A gate that asks for nothing but the columns' types.
-    fn gate(&self, wanted: &[usize], with_raw: bool, with_lines: bool) -> Result<Gate> {
+    fn gate(
+        &self,
+        wanted: &[usize],
+        carried: Vec<ContractColumn>,
+        with_lines: bool,
+    ) -> Result<Gate> {
         let mut columns: Vec<ContractColumn> = wanted
             .iter()
             .map(|&index| self.schema.field(index))
             .map(|field| ContractColumn::new(field.name(), field.data_type().clone(), true))
             .collect();
-        if with_raw {
-            columns.push(ContractColumn::new(RAW, DataType::Utf8View, true));
-        }
+        columns.extend(carried);
         let contract = Contract {
             columns,
             key: Vec::new(),

@@ -67,7 +67,7 @@ codes! {
     ROW_ONLY = "TG0318", "an expectation looks further than at one row";
     RESERVED_NAME = "TG0319", "a name that Tidegate uses itself";
 
-    WINDOW_NOT_EXECUTED = "TG0401", "windows and watermarks over streams are read but not executed yet";
+    WATERMARK_REFUSED = "TG0401", "a watermark whose event time is no column, or whose delay is no fixed length";
     CDC_NOT_EXECUTED = "TG0402", "AUTO CDC is read but not executed yet";
     SCHEDULE_NOT_EXECUTED = "TG0403", "SCHEDULE is read but not executed yet";
     TRIGGER_NOT_EXECUTED = "TG0404", "TRIGGER ON UPDATE is read but not executed yet";

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::model::{Flow, RelationTarget, Table};
+use crate::model::{Flow, Table};
 use crate::names::TableName;
 use crate::source::Place;
 
@@ -67,7 +67,7 @@ impl Graph {
 
     fn add_edges(&mut self, index: usize, flow: &Flow, to: usize) {
         for (relation_index, relation) in flow.query.relations.iter().enumerate() {
-            let RelationTarget::Table { name, .. } = &relation.target else {
+            let Some(name) = relation.target.table() else {
                 continue;
             };
             let own = self.index(name);

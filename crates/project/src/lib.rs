@@ -20,14 +20,16 @@ mod project;
 mod settings;
 mod source;
 mod sql;
+mod streaming;
 
 pub use diagnostic::{Diagnostic, RenderStyle, Severity};
 pub use graph::{Edge, Graph};
 pub use limits::{COERCION, QuarantineLimit, QuarantineLimits};
 pub use load::{Loaded, Loader};
 pub use model::*;
-pub use names::{QUARANTINE_SUFFIX, TableName};
+pub use names::{LATE_SUFFIX, QUARANTINE_SUFFIX, TableName};
 pub use project::Project;
 pub use settings::{Alerts, Settings, TIDEGATE_FILE};
 pub use source::{FileId, LineColumn, Place, SourceFile, SourceMap};
 pub use sql::{fuzz_parse, parse_columns, parse_expression, parse_query, parse_query_with};
+pub use streaming::{COMMIT_EVERY_DEFAULT, OutputMode, StreamingProperties, parse_length};

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::streaming;
+
 /// When an update must say, and when it must stop, because of bad rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct QuarantineLimits {
@@ -68,7 +70,15 @@ impl fmt::Display for QuarantineLimit {
 }
 
 /// The properties of a table that Tidegate itself reads, beside those that begin with [`COERCION`].
-pub const PROPERTIES: &[&str] = &[ALERT, FAIL];
+pub const PROPERTIES: &[&str] = &[
+    ALERT,
+    FAIL,
+    streaming::OUTPUT,
+    streaming::LATE,
+    streaming::IDLE,
+    streaming::FUTURE,
+    streaming::TIME_TO_LIVE,
+];
 
 /// What the properties begin with that say how values are read, as the options of a file reader of the same names do.
 pub const COERCION: &str = "tidegate.coercion.";

@@ -15,6 +15,7 @@ use sqlparser::ast;
 use crate::limits::QuarantineLimits;
 use crate::names::TableName;
 use crate::source::Place;
+use crate::streaming::{StreamingProperties, parse_length};
 
 /// What a table is, which says how it is refreshed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub enum TableKind {
         /// Seen only by this project's queries, under `CREATE TEMPORARY VIEW`.
         temporary: bool,
     },
+    /// Records in partitions, kept by Tidegate itself; read as a stream.
+    Topic,
+    /// Rows that leave: to a topic, or to Kafka.
+    Sink,
 }
 
 impl TableKind {
@@ -38,12 +43,22 @@ impl TableKind {
             TableKind::MaterializedView => "materialized view",
             TableKind::View { temporary: true } => "temporary view",
             TableKind::View { temporary: false } => "view",
+            TableKind::Topic => "topic",
+            TableKind::Sink => "sink",
         }
     }
 
     /// Whether its rows are kept in a table of the warehouse.
     pub fn is_stored(self) -> bool {
-        !matches!(self, TableKind::View { .. })
+        matches!(
+            self,
+            TableKind::StreamingTable | TableKind::MaterializedView
+        )
+    }
+
+    /// Whether it is a query that is run wherever it is read.
+    pub fn is_view(self) -> bool {
+        matches!(self, TableKind::View { .. })
     }
 }
 
@@ -80,6 +95,10 @@ pub struct Table {
     pub trigger: Option<Trigger>,
     /// `WITH ROW FILTER`.
     pub row_filter: Option<RowFilter>,
+    /// `TO …`: where the rows of a sink go; only sinks have it.
+    pub sink: Option<SinkTarget>,
+    /// How its rows are kept up to date, from the properties.
+    pub streaming: StreamingProperties,
     /// The name in the statement that declares it.
     pub place: Place,
 }
@@ -293,8 +312,6 @@ pub struct Query {
     pub place: Place,
     /// What it reads, in the order of the bindings.
     pub relations: Vec<Relation>,
-    /// Its calls of `window(…)` and `session_window(…)`.
-    pub windows: Vec<Place>,
 }
 
 impl Query {
@@ -332,6 +349,20 @@ impl Relation {
         match &self.target {
             RelationTarget::Table { name, .. } => name.to_string(),
             RelationTarget::Files { path, .. } => format!("'{path}'"),
+            RelationTarget::Records {
+                source: RecordSource::Topic(name),
+                ..
+            } => format!("topic {name}"),
+            RelationTarget::Records { options, .. } => {
+                let topic = options.iter().find(|(name, _)| {
+                    let name = name.to_ascii_lowercase();
+                    ["subscribe", "subscribepattern", "assign"].contains(&name.as_str())
+                });
+                match topic {
+                    Some((_, topic)) => format!("Kafka topic {}", topic.value),
+                    None => "Kafka".to_owned(),
+                }
+            }
         }
     }
 }
@@ -357,9 +388,64 @@ pub enum RelationTarget {
         /// The version asked for; only ``delta.`path` `` has one.
         as_of: Option<AsOf>,
     },
+    /// Records of a live source: `read_kafka(…)`, `read_topic('name', …)`.
+    Records {
+        /// Where they are.
+        source: RecordSource,
+        /// The format of their values, in lower case, if it is given.
+        format: Option<String>,
+        /// The other options by their names as written; compare them without case.
+        options: BTreeMap<String, Opt>,
+    },
 }
 
-/// The value of an option of a file reader.
+impl RelationTarget {
+    /// The table or topic of the project that it names.
+    pub fn table(&self) -> Option<&TableName> {
+        match self {
+            RelationTarget::Table { name, .. }
+            | RelationTarget::Records {
+                source: RecordSource::Topic(name),
+                ..
+            } => Some(name),
+            RelationTarget::Files { .. } | RelationTarget::Records { .. } => None,
+        }
+    }
+}
+
+/// Where the records of a live source are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordSource {
+    /// In Kafka; the options say where and which.
+    Kafka,
+    /// In a topic of the project.
+    Topic(TableName),
+}
+
+impl RecordSource {
+    /// The function that reads it, for messages.
+    pub fn function(&self) -> &'static str {
+        match self {
+            RecordSource::Kafka => "read_kafka",
+            RecordSource::Topic(_) => "read_topic",
+        }
+    }
+}
+
+/// Where the rows of a sink go.
+#[derive(Clone, Debug)]
+pub struct SinkTarget {
+    /// To Kafka, or to a topic of the project.
+    pub to: RecordSource,
+    /// The format of the values, in lower case, if it is given.
+    pub format: Option<String>,
+    /// The other options by their names as written; compare them without case.
+    pub options: BTreeMap<String, Opt>,
+    /// `kafka(…)` or `topic(…)`.
+    pub place: Place,
+}
+
+/// The value of an option of a reader or a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opt {
     /// The constant as text: a string's content, a number or `true`/`false` as written.
@@ -397,6 +483,22 @@ pub struct Watermark {
     pub delay: Expression,
     /// The clause.
     pub place: Place,
+}
+
+impl Watermark {
+    /// The column that holds the event time; `None` if it is another expression.
+    pub fn column(&self) -> Option<&str> {
+        match &self.time.ast {
+            ast::Expr::Identifier(name) => Some(&name.value),
+            ast::Expr::CompoundIdentifier(parts) => parts.last().map(|name| name.value.as_str()),
+            _ => None,
+        }
+    }
+
+    /// How late a row may be; `None` if the delay is no constant of a fixed length.
+    pub fn delay_length(&self) -> Option<std::time::Duration> {
+        parse_length(&self.delay.text)
+    }
 }
 
 /// `SCHEDULE …`.

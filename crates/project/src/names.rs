@@ -75,15 +75,30 @@ impl TableName {
         }
     }
 
-    /// The table whose bad rows this table holds, if the name is that of a quarantine.
+    /// The name of the table that takes the rows that came too late for this table, where they are kept.
+    #[must_use]
+    pub fn late(&self) -> TableName {
+        TableName {
+            name: format!("{}{LATE_SUFFIX}", self.name).into(),
+            ..self.clone()
+        }
+    }
+
+    /// The table whose bad or late rows this table holds, if the name is that of a quarantine or of late rows.
     pub fn quarantine_of(&self) -> Option<TableName> {
-        let name = self.name.strip_suffix(QUARANTINE_SUFFIX)?;
+        let name = &self.name;
+        let name = name
+            .strip_suffix(QUARANTINE_SUFFIX)
+            .or_else(|| name.strip_suffix(LATE_SUFFIX))?;
         (!name.is_empty()).then(|| TableName {
             name: name.into(),
             ..self.clone()
         })
     }
 }
+
+/// What the name of a table of late rows ends with.
+pub const LATE_SUFFIX: &str = "__late";
 
 /// What the name of a quarantine ends with.
 pub const QUARANTINE_SUFFIX: &str = "__quarantine";

@@ -16,6 +16,7 @@ mod files;
 mod flow;
 mod mistakes;
 mod query;
+mod sink;
 mod statement;
 mod tokens;
 mod types;

@@ -137,7 +137,7 @@ pub fn discover_blocking(
 }
 
 /// A column as the option `schema` says.
-fn declared_column((name, data_type): &(String, DataType)) -> DiscoveredColumn {
+pub(crate) fn declared_column((name, data_type): &(String, DataType)) -> DiscoveredColumn {
     DiscoveredColumn {
         name: name.clone(),
         data_type: data_type.clone(),

@@ -10,7 +10,7 @@ pub(crate) mod excel;
 pub(crate) mod json;
 pub(crate) mod parquet;
 pub(crate) mod text;
-mod typed;
+pub(crate) mod typed;
 
 pub(crate) use self::typed::written;
 

@@ -238,9 +238,12 @@ pub(crate) fn needed(plan: &Plan) -> Vec<usize> {
 }
 
 /// Rows of a file: the columns that were read (by their place in the file), and where each row stood.
-pub(crate) struct Rows {
+pub struct Rows {
+    /// The columns, by their place in the file.
     pub columns: Vec<(usize, ArrayRef)>,
+    /// Of each row, where it stood.
     pub line: Vec<u32>,
+    /// What could not be decoded.
     pub malformed: Vec<Malformed>,
 }
 

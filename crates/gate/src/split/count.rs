@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::counts::{ConstraintCount, Counts, ReasonKey};
 use crate::gate::Gate;
+use crate::incoming::MalformedKind;
 use crate::keys::NO_KEY;
 use crate::repair::RepairKind;
 use crate::verdict::Judged;
@@ -52,7 +53,14 @@ fn count_reasons(gate: &Gate, judged: &Judged, malformed: u64, counts: &mut Coun
             .reasons
             .insert(key.clone(), ConstraintCount { passed, failed });
     };
-    set(&names.malformed, rows + malformed, malformed);
+    let future = judged.malformed.iter();
+    let future = future
+        .filter(|row| row.kind == MalformedKind::Future)
+        .count() as u64;
+    set(&names.malformed, rows + malformed, malformed - future);
+    if future > 0 {
+        set(&names.future, rows + future, future);
+    }
     let mut by_column = vec![0_u64; gate.contract().columns.len()];
     for failure in &judged.type_failures {
         by_column[failure.column as usize] += 1;

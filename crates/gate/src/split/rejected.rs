@@ -14,7 +14,6 @@ use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use super::reasons::{Fields, Reasons, Told};
 use super::{FailUpdate, Stamp};
-use crate::counts::ReasonKind;
 use crate::error::Result;
 use crate::gate::Gate;
 use crate::incoming::Malformed;
@@ -354,7 +353,7 @@ impl Builder {
     }
 
     fn malformed(&mut self, malformed: &Malformed, judged: &Judged, place: usize) {
-        let kind = ReasonKind::Malformed.as_str();
+        let kind = malformed.kind.reason().as_str();
         self.constraint.append_value(kind);
         self.kind.append_value(kind);
         self.column.append_null();

@@ -27,7 +27,7 @@ use crate::schema;
 use crate::spec::TableSpec;
 use crate::write::{DataFile, PartWriter, WritePlan, conformed};
 
-pub(crate) use rewriter::{Rewriter, Rewritten};
+pub(crate) use rewriter::{End, Rewriter, Rewritten};
 
 /// The folder, below the table's, with keys to be looked for.
 pub(crate) const KEYS_FOLDER: &str = "_tidegate_keys";

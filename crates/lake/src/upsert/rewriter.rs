@@ -36,6 +36,17 @@ pub(crate) struct Rewritten {
     pub files: Vec<DataFile>,
 }
 
+/// How the commit of an upsert ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is in the table.
+    Taken,
+    /// Another process had done the epoch.
+    DoneBefore,
+    /// It failed, and may be in the table nevertheless.
+    Unknown,
+}
+
 /// Looks for the keys of one commit, in each version against which it is tried. What was found of
 /// a file is remembered: files do not change.
 pub(crate) struct Rewriter<'a> {
@@ -151,26 +162,21 @@ impl<'a> Rewriter<'a> {
 
     /// Removes what the commit did not take: files written for versions that were overtaken, and,
     /// after it is done, those of the keys. What cannot be removed is left to the vacuum.
-    pub async fn clean(mut self, done: bool) {
+    pub async fn clean(mut self, end: End) {
         let name = &self.spec.name;
-        let needed: Vec<Vec<DataFile>> = self
-            .needed
-            .iter()
-            .filter_map(|path| self.seen.remove(path).flatten())
-            .collect();
-        let mut unused: Vec<DataFile> = self.seen.into_values().flatten().flatten().collect();
-        let removed = match done {
-            true => {
+        if end == End::Taken {
+            for path in &self.needed {
+                self.seen.remove(path);
+            }
+        }
+        let unused: Vec<DataFile> = self.seen.into_values().flatten().flatten().collect();
+        let removed = match end {
+            End::Taken | End::DoneBefore => {
                 fail_point!("lake.upsert.after");
-                self.lake
-                    .remove_files(name, &unused, &self.upsert.files)
-                    .await
+                let keys = &self.upsert.files;
+                self.lake.remove_files(name, &unused, keys).await
             }
-            // Whether the commit is there may not be known.
-            false => {
-                unused.extend(needed.into_iter().flatten());
-                self.lake.discard(name, &unused).await
-            }
+            End::Unknown => self.lake.discard(name, &unused).await,
         };
         if let Err(error) = removed {
             tracing::warn!(table = %name, %error, "left files of an upsert for the vacuum");

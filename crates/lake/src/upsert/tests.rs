@@ -488,6 +488,40 @@ async fn a_restart_finishes_an_upsert_from_its_intent() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_do_the_same_intent_once() {
+    let (folder, lake) = lake().await;
+    let spec = spec("t", &people(&[]));
+    append(&lake, "t", &people(&[(1, "old"), (2, "kept")])).await;
+    for epoch in 1..=15 {
+        let text = format!("{epoch}");
+        let rows = people(&[(1, &text)]);
+        let staged = stage(&lake, &spec, &["id"], Some(&rows), None).await;
+        // As both read it from the intent: the keys are in files, which the faster one removes.
+        let prepared = PreparedTable::of(&commit_of(&spec, staged));
+        let text = serde_json::to_string(&prepared).unwrap();
+        let prepared: PreparedTable = serde_json::from_str(&text).unwrap();
+        let mut rivals = Vec::new();
+        for _ in 0..2 {
+            let rival = open(&folder).await;
+            let before = (epoch > 1).then(|| epoch - 1);
+            let commit = prepared
+                .clone()
+                .into_commit(spec.clone(), "run", step(epoch, before));
+            rivals.push(tokio::spawn(
+                async move { rival.commit_prepared(commit).await },
+            ));
+        }
+        for rival in rivals {
+            // Within one millisecond both may write the very same commit, and both have done it.
+            assert_eq!(rival.await.unwrap().unwrap().version, epoch);
+        }
+    }
+    let table = lake.table(&name("t")).await.unwrap().unwrap();
+    assert_eq!(names(&table).await, ["15", "kept"]);
+    tidy(&folder, &table).await;
+}
+
 #[tokio::test]
 async fn keys_that_cannot_be_are_told() {
     let (_folder, lake) = lake().await;

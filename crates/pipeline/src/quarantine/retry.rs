@@ -1,8 +1,8 @@
 //! `quarantine retry`: held rows, changed by expressions if wanted, through the same gate again, once.
 //!
-//! A retry is an epoch of the flow `<table>__retry`. Its intent holds the request and the versions it reads, so that one
-//! that was killed between its two commits is finished by the next, from the same rows and with the same outcome: the
-//! quarantine first says where each row went, then the table takes the rows.
+//! A retry is an epoch of the flow `<table>__retry`. Its intent names what it is about to commit, so that one that was
+//! killed between its two commits is finished by the next: the quarantine first says where each row went, then the table
+//! takes the rows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +27,8 @@ use crate::gates::{GateSettings, gate_of};
 use crate::lock::ProjectLock;
 use crate::report::ReasonCount;
 use crate::update::{
-    EpochCommit, EpochFiles, FlowState, add_promises, preload, quarantine_spec, table_spec,
+    EpochCommit, EpochFiles, FlowState, TableCommit, add_promises, preload, quarantine_spec,
+    spec_named, table_spec,
 };
 use crate::workspace::Workspace;
 
@@ -76,19 +77,20 @@ impl Workspace {
         let catalog = Catalog::build(self).await?;
         catalog.refuse_mistakes()?;
         self.finish_retry(table, &catalog).await?;
-        self.retry(table, &catalog, request, None).await
+        self.retry(table, &catalog, request).await
     }
 
     /// Finishes a retry of this table that was killed between its two commits, if there is one.
     pub(crate) async fn finish_retry(&self, table: &Table, catalog: &Catalog) -> Result<()> {
         let state = FlowState::load(self.lake().await?, retry_flow(table), &table.name).await?;
-        let Some(intent) = state.half_done().await? else {
-            return Ok(());
-        };
-        let request: RetryRequest = serde_json::from_str(&intent.fingerprint).map_err(|error| {
-            PipelineError::Request(format!("the intent of a retry cannot be read: {error}"))
-        })?;
-        self.retry(table, catalog, &request, Some(intent)).await?;
+        let finished = state
+            .finish_pending(self.lake().await?, &|name| {
+                spec_named(table, catalog, state.target.as_ref(), name)
+            })
+            .await?;
+        if finished {
+            tracing::info!(table = %table.name, "a retry that was cut off is finished");
+        }
         Ok(())
     }
 
@@ -97,7 +99,6 @@ impl Workspace {
         table: &Table,
         catalog: &Catalog,
         request: &RetryRequest,
-        again: Option<Intent>,
     ) -> Result<RetryReport> {
         let lake = self.lake().await?;
         let state = FlowState::load(lake, retry_flow(table), &table.name).await?;
@@ -107,32 +108,18 @@ impl Workspace {
                 table.name
             )));
         };
-        let intent = match again {
-            Some(intent) => intent,
-            None => {
-                let text = serde_json::to_string(request).map_err(|error| {
-                    PipelineError::Request(format!("the request cannot be kept: {error}"))
-                })?;
-                let run = format!("retry-{}", uuid::Uuid::now_v7());
-                let intent = state.next_intent(&run, &text, false);
-                state.begin(&intent).await?;
-                intent
-            }
-        };
-        let worked = self
+        let text = serde_json::to_string(request).map_err(|error| {
+            PipelineError::Request(format!("the request cannot be kept: {error}"))
+        })?;
+        let run = format!("retry-{}", uuid::Uuid::now_v7());
+        let intent = state.next_intent(&run, &text, false);
+        let (report, files) = self
             .work(table, catalog, request, &state, &intent, &quarantine)
-            .await;
-        let (report, files) = match worked {
-            Ok(worked) => worked,
-            Err(error) => {
-                state.withdraw(&intent).await;
-                return Err(error);
-            }
-        };
+            .await?;
         EpochCommit {
             lake,
             state: &state,
-            intent: &intent,
+            intent,
         }
         .commit(files)
         .await?;
@@ -196,15 +183,19 @@ impl Workspace {
             work.batch(&batch)?;
         }
         let report = work.report(table);
-        let files = EpochFiles {
-            target: Arc::new(good),
-            quarantine: Arc::new(held),
-            good: work.good.finish()?,
-            quarantined: work.held.finish()?,
-            mode: CommitMode::Append,
-            quarantine_mode: mode,
-            next_lines: Vec::new(),
-        };
+        let files = EpochFiles::new(
+            state,
+            TableCommit {
+                spec: good,
+                files: work.good.finish()?,
+                mode: CommitMode::Append,
+            },
+            TableCommit {
+                spec: held,
+                files: work.held.finish()?,
+                mode,
+            },
+        );
         Ok((report, files))
     }
 

@@ -1,15 +1,13 @@
-//! One epoch of one flow: the intent before it reads, the commits after it wrote.
+//! One epoch of one flow: what it read and wrote, made to count.
 //!
-//! The target's `txn` is the truth of how far a flow is. The quarantine is committed first and the target last, so an
-//! epoch that is in the target is in both. An epoch found half-committed (its process was killed between the two) is done
-//! again from its intent; one of which nothing was committed is withdrawn and planned anew, because the files or the
-//! contract may have been mended since.
-
-use std::sync::Arc;
+//! Data files are written first, and belong to nobody. Then the intent says what was read and which files are to be
+//! committed where; then they are, the target last, whose `txn` is the truth of how far a flow is. An epoch whose process
+//! was killed behind its intent is finished from it: nothing is read again, so also a source that cannot be read twice
+//! loses nothing. One killed before has left nothing that counts.
 
 use tidegate_lake::{
     AsOf, Commit, CommitMode, DataFile, FlowId, FlowLog, FlowStep, Intent, IntentOutcome, Lake,
-    LakeTable, NextLine, Positions, TableSpec,
+    LakeTable, NextLine, Positions, Prepared, PreparedTable, TableSpec,
 };
 use tidegate_project::TableName;
 
@@ -46,27 +44,62 @@ impl FlowState {
         Ok(self.log.positions(self.committed()).await?)
     }
 
-    /// The intent of an epoch that was begun and is not in the target yet, if it must be done again as it is: its
-    /// quarantine is committed already. An intent of which nothing is committed is withdrawn.
-    pub(crate) async fn half_done(&self) -> Result<Option<Intent>> {
+    /// Finishes an epoch whose intent was written and which is not in all of its tables yet: the files that the intent
+    /// names are committed. `spec` says what a table should be now. Tells whether there was one.
+    ///
+    /// # Errors
+    /// What a commit meets. An intent of which nothing is committed, and which cannot be, is taken back.
+    pub(crate) async fn finish_pending(
+        &self,
+        lake: &Lake,
+        spec: &(dyn Fn(&str) -> Option<TableSpec> + Sync),
+    ) -> Result<bool> {
         let Some(intent) = self.log.pending(self.committed()).await? else {
-            return Ok(None);
+            return Ok(false);
         };
-        if self.quarantined() == Some(intent.epoch) {
-            return Ok(Some(intent));
+        let Some(prepared) = intent.prepared.clone() else {
+            // It names nothing that could be committed.
+            self.log.withdraw(intent.epoch).await?;
+            return Ok(false);
+        };
+        let mut commits = Vec::with_capacity(prepared.tables.len());
+        for table in prepared.tables {
+            let spec = spec(&table.table).ok_or_else(|| {
+                PipelineError::Request(format!(
+                    "epoch {} of flow `{}` was about to be committed to `{}`, whose columns are not known; declare them, or refresh it in full",
+                    intent.epoch, self.flow, table.table
+                ))
+            })?;
+            let step = self.step(&intent, &spec);
+            commits.push(table.into_commit(spec, &intent.run, step));
         }
-        self.log.withdraw(intent.epoch).await?;
-        Ok(None)
+        self.make(lake, &intent, commits).await?;
+        Ok(true)
     }
 
-    /// Takes back the intent of an epoch that failed before anything of it was committed. If that fails too, the next
-    /// run takes it back.
-    pub(crate) async fn withdraw(&self, intent: &Intent) {
-        if self.quarantined() == Some(intent.epoch) {
-            return;
+    /// Makes the commits of an intent that is written.
+    async fn make(&self, lake: &Lake, intent: &Intent, commits: Vec<Commit>) -> Result<u64> {
+        let mut version = 0;
+        for (number, commit) in commits.into_iter().enumerate() {
+            match lake.commit_prepared(commit).await {
+                Ok(committed) => version = committed.version,
+                Err(error) => {
+                    let held = [self.committed(), self.quarantined()];
+                    if number == 0 && !held.contains(&Some(intent.epoch)) {
+                        self.log.withdraw(intent.epoch).await?;
+                    }
+                    return Err(error.into());
+                }
+            }
         }
-        if let Err(error) = self.log.withdraw(intent.epoch).await {
-            tracing::warn!(flow = %self.flow, %error, "could not take back an intent");
+        Ok(version)
+    }
+
+    fn step(&self, intent: &Intent, spec: &TableSpec) -> FlowStep {
+        FlowStep {
+            flow: self.flow.clone(),
+            epoch: intent.epoch,
+            predecessor: intent.predecessors.get(&spec.name.key()).copied().flatten(),
         }
     }
 
@@ -85,17 +118,6 @@ impl FlowState {
         intent
     }
 
-    /// Writes the intent down. Another process that began the same epoch is refused here.
-    pub(crate) async fn begin(&self, intent: &Intent) -> Result<()> {
-        match self.log.write_intent(intent).await? {
-            IntentOutcome::Written => Ok(()),
-            IntentOutcome::Exists(other) if *other == *intent => Ok(()),
-            IntentOutcome::Exists(other) => Err(PipelineError::Locked {
-                holder: format!("of run {}", other.run),
-            }),
-        }
-    }
-
     /// The target as it was when the intent was written: what keys are checked against. None when it had no rows.
     pub(crate) async fn base(&self, intent: &Intent) -> Result<Option<LakeTable>> {
         let Some(target) = &self.target else {
@@ -110,59 +132,76 @@ impl FlowState {
     }
 }
 
+/// What an epoch commits to one table.
+pub(crate) struct TableCommit {
+    pub(crate) spec: TableSpec,
+    pub(crate) files: Vec<DataFile>,
+    pub(crate) mode: CommitMode,
+}
+
 /// Everything that an epoch commits.
 pub(crate) struct EpochFiles {
-    pub(crate) target: Arc<TableSpec>,
-    pub(crate) quarantine: Arc<TableSpec>,
-    pub(crate) good: Vec<DataFile>,
-    pub(crate) quarantined: Vec<DataFile>,
-    pub(crate) mode: CommitMode,
-    pub(crate) quarantine_mode: CommitMode,
+    /// In the order of the commits; the target is the last.
+    pub(crate) tables: Vec<TableCommit>,
     pub(crate) next_lines: Vec<NextLine>,
+}
+
+impl EpochFiles {
+    /// The commits of a target and its quarantine, which has none if nothing is to be changed in it.
+    pub(crate) fn new(state: &FlowState, target: TableCommit, quarantine: TableCommit) -> Self {
+        let replaces = !matches!(quarantine.mode, CommitMode::Append);
+        let mut tables = Vec::with_capacity(2);
+        if !quarantine.files.is_empty() || (replaces && state.quarantine.is_some()) {
+            tables.push(quarantine);
+        }
+        tables.push(target);
+        Self {
+            tables,
+            next_lines: Vec::new(),
+        }
+    }
 }
 
 /// The commits of one epoch.
 pub(crate) struct EpochCommit<'e> {
     pub(crate) lake: &'e Lake,
     pub(crate) state: &'e FlowState,
-    pub(crate) intent: &'e Intent,
+    pub(crate) intent: Intent,
 }
 
 impl EpochCommit<'_> {
-    /// Commits the quarantine, then the target, then notes what the next epoch can know. Gives the target's version.
-    pub(crate) async fn commit(&self, files: EpochFiles) -> Result<u64> {
-        let replaces = !matches!(files.quarantine_mode, CommitMode::Append);
-        if !files.quarantined.is_empty() || (replaces && self.state.quarantine.is_some()) {
-            self.one(&files.quarantine, files.quarantined, files.quarantine_mode)
-                .await?;
+    /// Writes the intent, which names the files; commits them table by table; then notes what the next epoch can know.
+    /// Gives the target's version.
+    ///
+    /// # Errors
+    /// [`PipelineError::Locked`] if another process has begun the same epoch; what a commit meets.
+    pub(crate) async fn commit(mut self, files: EpochFiles) -> Result<u64> {
+        let state = self.state;
+        let commits = files.tables.into_iter().map(|table| {
+            let step = state.step(&self.intent, &table.spec);
+            let mut commit =
+                Commit::append(table.spec, table.files, &self.intent.run).in_step(step);
+            commit.mode = table.mode;
+            commit
+        });
+        let commits: Vec<Commit> = commits.collect();
+        let tables = commits.iter().map(PreparedTable::of).collect();
+        self.intent.prepared = Some(Prepared { tables });
+        match state.log.write_intent(&self.intent).await? {
+            IntentOutcome::Written => {}
+            IntentOutcome::Exists(other) => {
+                return Err(PipelineError::Locked {
+                    holder: format!("of run {}", other.run),
+                });
+            }
         }
-        let version = self.one(&files.target, files.good, files.mode).await?;
+        let version = state.make(self.lake, &self.intent, commits).await?;
         if !files.next_lines.is_empty()
-            && let Err(error) = self
-                .state
-                .log
-                .close(self.intent.epoch, files.next_lines)
-                .await
+            && let Err(error) = state.log.close(self.intent.epoch, files.next_lines).await
         {
             // The rows are in; only line numbers of a file that grows would be counted again.
-            tracing::warn!(flow = %self.state.flow, %error, "could not note the line numbers");
+            tracing::warn!(flow = %state.flow, %error, "could not note the line numbers");
         }
         Ok(version)
-    }
-
-    async fn one(&self, spec: &TableSpec, files: Vec<DataFile>, mode: CommitMode) -> Result<u64> {
-        let step = FlowStep {
-            flow: self.state.flow.clone(),
-            epoch: self.intent.epoch,
-            predecessor: self
-                .intent
-                .predecessors
-                .get(&spec.name.key())
-                .copied()
-                .flatten(),
-        };
-        let mut commit = Commit::append(spec.clone(), files, &self.intent.run).in_step(step);
-        commit.mode = mode;
-        Ok(self.lake.commit(commit).await?.version)
     }
 }

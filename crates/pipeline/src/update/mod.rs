@@ -6,18 +6,21 @@
 
 mod destination;
 mod epoch;
+mod feed;
 mod history;
 mod positions;
 mod refresh;
+mod round;
 mod sources;
+mod stateful;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(crate) use epoch::{EpochCommit, EpochFiles, FlowState};
-pub(crate) use refresh::{add_promises, quarantine_spec, table_spec};
+pub(crate) use epoch::{EpochCommit, EpochFiles, FlowState, TableCommit};
+pub(crate) use refresh::{add_promises, quarantine_spec, spec_named, table_spec};
 pub(crate) use stream::preload;
 
 use futures::StreamExt;
@@ -73,6 +76,8 @@ pub(crate) struct Update<'w> {
     pub(crate) run: RunId,
     pub(crate) started_micros: i64,
     pub(crate) watch: Watch,
+    /// The round of a run that follows its sources; none for a run that ends.
+    pub(crate) round: Option<Arc<round::Round>>,
     full: BTreeSet<usize>,
 }
 
@@ -197,6 +202,7 @@ impl<'w> Update<'w> {
             run: RunId::at(0),
             started_micros: 0,
             watch,
+            round: None,
             full,
         }
     }

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use tidegate_connect::{Compression, Discovered, FileEntry, JsonLayout, Layout, Slice};
 use tidegate_lake::{FilePosition, FileRead, Positions};
 
@@ -90,36 +89,4 @@ fn read_of(relation: &str, slice: &Slice) -> FileRead {
         etag: None,
         first_line: Some(slice.first_line),
     }
-}
-
-/// The slices of an intent that was written before, for the files as they are listed now; the name of the first file that
-/// is gone or has changed instead.
-pub(crate) fn again(
-    reads: &[FileRead],
-    relation: &str,
-    files: &[FileEntry],
-) -> Result<Vec<Slice>, String> {
-    let mut slices = Vec::new();
-    for read in reads.iter().filter(|read| read.relation == relation) {
-        let Some(file) = files.iter().find(|file| file.url == read.path) else {
-            return Err(read.path.clone());
-        };
-        if file.size < read.to {
-            return Err(read.path.clone());
-        }
-        let modified =
-            DateTime::<Utc>::from_timestamp_millis(read.modified_ms).unwrap_or(file.modified);
-        let entry = FileEntry {
-            size: read.size,
-            modified,
-            ..file.clone()
-        };
-        slices.push(Slice {
-            file: Arc::new(entry),
-            from: read.from,
-            to: read.to,
-            first_line: read.first_line.unwrap_or(1),
-        });
-    }
-    Ok(slices)
 }

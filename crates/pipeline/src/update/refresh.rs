@@ -1,23 +1,34 @@
 //! One table of an update: which of its flows have something to do, and doing it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use parking_lot::Mutex;
 use tidegate_gate::{
-    Counts, KeyIndex, KeyIndexOptions, LimitVerdict, Stamp, evaluate_limits, quarantine_schema,
+    Counts, Gate, KeyIndex, KeyIndexOptions, LimitVerdict, Stamp, evaluate_limits,
+    quarantine_schema,
 };
-use tidegate_lake::{CommitMode, FlowId, Intent, Lake, NextLine, OptimizeOptions, TableSpec};
+use tidegate_lake::{
+    CommitMode, FlowId, Intent, Lake, LakeTable, NextLine, Offsets, OptimizeOptions, Positions,
+    Staged, TableSpec,
+};
 use tidegate_project::{ClusterBy, Flow, FlowKind, OnViolation, Table, TableKind, TableName};
 
+use tidegate_stream::Dataflow;
+
 use super::Update;
-use super::destination::{TableDestination, WritePlans, Written};
-use super::epoch::{EpochCommit, EpochFiles, FlowState};
+use super::destination::{GoodPlan, Hand, TableDestination, WritePlans, Written};
+use super::epoch::{EpochCommit, EpochFiles, FlowState, TableCommit};
 use super::sources::Reads;
+use crate::catalog::Catalog;
 use crate::error::{PipelineError, Result};
 use crate::events::{Event, Meter};
 use crate::gates::{GateSettings, gate_of};
 use crate::report::{Outcome, ReasonCount, TableReport};
 use crate::rows::{Load, Route, drive};
+use crate::scan::Origin;
 
 /// A table being refreshed.
 pub(crate) struct Refresh<'u, 'w> {
@@ -34,6 +45,15 @@ pub(crate) struct Step<'s> {
     pub(crate) intent: Intent,
     pub(crate) reads: Reads,
     pub(crate) mode: CommitMode,
+    /// How far the flow had read before.
+    pub(crate) known: Positions,
+}
+
+/// By which columns rows take the place of others.
+pub(crate) struct UpsertBy {
+    pub(crate) key: Vec<String>,
+    /// The keys of rows that are gone, asked when all rows have passed.
+    pub(crate) gone: Box<dyn FnOnce() -> Result<Option<RecordBatch>> + Send>,
 }
 
 /// What the rows of a step came to, before they are committed.
@@ -42,6 +62,47 @@ pub(crate) struct Passed {
     pub(crate) written: Written,
     pub(crate) schema: SchemaRef,
     pub(crate) next_lines: Vec<NextLine>,
+    /// The keys of the table with those of the step.
+    pub(crate) keys: Option<KeyIndex>,
+    /// The versions of tables that rows were handed on from, by relation.
+    pub(crate) until: BTreeMap<String, u64>,
+    /// How the good rows are committed, if not as the step says.
+    pub(crate) mode: Option<CommitMode>,
+    /// Late rows, where they are kept.
+    pub(crate) late: Option<TableCommit>,
+    /// The next offsets of live sources, by relation.
+    pub(crate) offsets: Offsets,
+    /// What remembers rows from epoch to epoch.
+    pub(crate) dataflow: Option<Arc<Mutex<Dataflow>>>,
+    /// The files of the state that are needed from this epoch on.
+    pub(crate) state_files: Vec<String>,
+}
+
+impl Passed {
+    /// Whether nothing was read, and nothing is to be written.
+    fn is_still(&self, step: &Step<'_>) -> bool {
+        let Ok(moved) = self.moved(step) else {
+            return false;
+        };
+        self.counts.rows_in == 0
+            && self.written.good.is_empty()
+            && self.written.quarantine.is_empty()
+            && self.late.is_none()
+            && !moved
+    }
+
+    /// Whether a source was read on.
+    fn moved(&self, step: &Step<'_>) -> Result<bool> {
+        let offsets = self.offsets.iter().any(|(relation, partitions)| {
+            let before = step.known.offsets.get(relation);
+            before != Some(partitions) && !partitions.is_empty()
+        });
+        let tables = step.intent.tables.iter().any(|read| {
+            let until = self.until.get(&read.relation).unwrap_or(&read.until);
+            read.after != Some(*until)
+        });
+        Ok(offsets || tables || !step.intent.files.is_empty())
+    }
 }
 
 impl<'u, 'w> Refresh<'u, 'w> {
@@ -103,7 +164,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
         }
     }
 
-    /// Runs one flow; gives whether there was anything to do.
+    /// Runs one flow; gives whether anything was committed.
     async fn run_flow(
         &self,
         number: usize,
@@ -119,40 +180,91 @@ impl<'u, 'w> Refresh<'u, 'w> {
         report.bytes += step.reads.bytes();
         report.notes.extend(step.reads.notes.iter().cloned());
         let lake = self.update.workspace.lake().await?.clone();
-        let passed = match self.pass(&lake, number, &step).await {
-            Ok(passed) => passed,
-            Err(error) => {
-                step.state.withdraw(&step.intent).await;
-                return Err(error);
-            }
-        };
+        let mut passed = self.pass(&lake, number, &step).await?;
         if let Err(error) = self.judge_counts(&passed.counts, report) {
             lake.discard(&self.table.name, &passed.written.good).await?;
             lake.discard(&self.table.name.quarantine(), &passed.written.quarantine)
                 .await?;
-            step.state.withdraw(&step.intent).await;
             return Err(error);
         }
-        let files = EpochFiles {
-            target: Arc::new(table_spec(self.table, &passed.schema)),
-            quarantine: Arc::new(quarantine_spec(&self.table.name)),
-            good: passed.written.good,
-            quarantined: passed.written.quarantine,
-            quarantine_mode: step.mode.clone(),
-            mode: step.mode,
-            next_lines: passed.next_lines,
-        };
-        EpochCommit {
-            lake: &lake,
-            state: &step.state,
-            intent: &step.intent,
+        if self.update.round.is_some() && passed.is_still(&step) {
+            self.keep(&step, &mut passed, step.state.committed());
+            return Ok(false);
         }
-        .commit(files)
-        .await?;
+        let epoch = step.intent.epoch;
+        self.commit(&lake, &step, &mut passed).await?;
+        self.keep(&step, &mut passed, Some(epoch));
         Ok(true)
     }
 
-    /// Decides what the flow reads and writes the intent; none when there is nothing to do.
+    /// Keeps what the next round would have to read again.
+    fn keep(&self, step: &Step<'_>, passed: &mut Passed, epoch: Option<u64>) {
+        let only = self
+            .update
+            .workspace
+            .project
+            .graph
+            .flows_into(&self.table.name)
+            .len()
+            == 1;
+        let kept = self.update.round.as_ref().map(|round| &round.kept);
+        let (Some(kept), Some(epoch)) = (kept, epoch) else {
+            return;
+        };
+        if let Some(keys) = passed.keys.take().filter(|_| only) {
+            let name = self.table.name.key();
+            kept.keys.lock().insert(name, (epoch, keys));
+        }
+        if let Some(dataflow) = passed.dataflow.take() {
+            let name = step.flow.name.key();
+            kept.dataflows.lock().insert(name, (epoch, dataflow));
+        }
+    }
+
+    /// Makes the rows of a step count.
+    async fn commit(&self, lake: &Lake, step: &Step<'_>, passed: &mut Passed) -> Result<()> {
+        let mut files = EpochFiles::new(
+            &step.state,
+            TableCommit {
+                spec: table_spec(self.table, &passed.schema),
+                files: std::mem::take(&mut passed.written.good),
+                mode: passed.mode.take().unwrap_or_else(|| step.mode.clone()),
+            },
+            TableCommit {
+                spec: quarantine_spec(&self.table.name),
+                files: std::mem::take(&mut passed.written.quarantine),
+                mode: step.mode.clone(),
+            },
+        );
+        files.next_lines = std::mem::take(&mut passed.next_lines);
+        if let Some(late) = passed.late.take() {
+            files.tables.insert(0, late);
+        }
+        let mut intent = step.intent.clone();
+        intent.checkpoint = passed.save(step).await?;
+        intent.offsets = std::mem::take(&mut passed.offsets);
+        for read in &mut intent.tables {
+            if let Some(until) = passed.until.get(&read.relation) {
+                read.until = *until;
+            }
+        }
+        EpochCommit {
+            lake,
+            state: &step.state,
+            intent,
+        }
+        .commit(files)
+        .await?;
+        passed.forget(step).await;
+        Ok(())
+    }
+
+    /// What one of the tables should be that the epochs of this table are committed to.
+    fn spec_named(&self, target: Option<&LakeTable>, name: &str) -> Option<TableSpec> {
+        spec_named(self.table, &self.update.catalog, target, name)
+    }
+
+    /// Decides what the flow reads; none when there is nothing to do.
     async fn begin<'s>(
         &self,
         flow: &'s Flow,
@@ -162,7 +274,12 @@ impl<'u, 'w> Refresh<'u, 'w> {
     ) -> Result<Option<Step<'s>>> {
         let workspace = self.update.workspace;
         let lake = workspace.lake().await?;
-        let state = FlowState::load(lake, FlowId::new(flow.name.key()), &self.table.name).await?;
+        let load = || FlowState::load(lake, FlowId::new(flow.name.key()), &self.table.name);
+        let mut state = load().await?;
+        let spec = |name: &str| self.spec_named(state.target.as_ref(), name);
+        if state.finish_pending(lake, &spec).await? {
+            state = load().await?;
+        }
         let complete = self.table.kind == TableKind::MaterializedView;
         let first = workspace.project.graph.flows_into(&self.table.name).first() == Some(&number);
         let mode = if complete || (restart && first) {
@@ -170,16 +287,6 @@ impl<'u, 'w> Refresh<'u, 'w> {
         } else {
             CommitMode::Append
         };
-        if let Some(intent) = state.half_done().await? {
-            let reads = self.update.reads_again(&flow.query, &intent).await?;
-            return Ok(Some(Step {
-                flow,
-                state,
-                intent,
-                reads,
-                mode,
-            }));
-        }
         let fingerprint = self.fingerprint(flow);
         let positions = state.positions().await?;
         let once = matches!(flow.kind, FlowKind::Append { once: true, .. });
@@ -209,19 +316,30 @@ impl<'u, 'w> Refresh<'u, 'w> {
         let mut intent = state.next_intent(&run, &fingerprint, fresh);
         intent.files.clone_from(&reads.file_reads);
         intent.tables.clone_from(&reads.table_reads);
-        state.begin(&intent).await?;
         Ok(Some(Step {
             flow,
             state,
             intent,
             reads,
             mode,
+            known,
         }))
     }
 
     /// Whether no streaming leaf has anything that was not read yet.
     fn nothing_new(&self, reads: &Reads) -> bool {
-        let files = reads.files.values().all(|files| files.slices.is_empty());
+        let files = reads.files.values().all(|files| match &files.origin {
+            Origin::Slices(slices) => slices.is_empty(),
+            Origin::Records(records) => records.is_drained(),
+        });
+        if let Some(round) = &self.update.round
+            && reads
+                .table_reads
+                .iter()
+                .any(|read| round.hubs.contains_key(&read.table))
+        {
+            return false;
+        }
         let tables = reads
             .table_reads
             .iter()
@@ -266,7 +384,8 @@ impl<'u, 'w> Refresh<'u, 'w> {
         }
     }
 
-    /// Sends loads through the table's gate into part writers.
+    /// Sends loads through the table's gate into part writers. With `key`, good rows take the place of those with the same
+    /// values in these columns, and `gone` names keys whose rows go without another.
     pub(crate) async fn through_gate(
         &self,
         lake: &Lake,
@@ -274,22 +393,22 @@ impl<'u, 'w> Refresh<'u, 'w> {
         schema: SchemaRef,
         settings: &GateSettings,
         loads: impl Iterator<Item = Result<Load>> + Send + 'static,
+        upsert: Option<UpsertBy>,
     ) -> Result<Passed> {
         let gate = gate_of(self.update.workspace, self.table, &schema, settings)?;
-        let mut keys = KeyIndex::new(KeyIndexOptions::default());
-        if !gate.contract().key.is_empty()
-            && let Some(base) = step.state.base(&step.intent).await?
-        {
-            super::stream::preload(self.update.workspace, &gate, &mut keys, &base).await?;
-        }
+        let keys = self.keys(step, &gate).await?;
         let (stamp, meter) = (self.stamp(step), Arc::clone(&self.meter));
+        let spec = table_spec(self.table, &schema);
+        let round = self.update.round.as_ref();
         let plans = WritePlans {
-            good: lake
-                .write_plan(&table_spec(self.table, &schema), &step.mode)
-                .await?,
+            good: match &upsert {
+                Some(by) => GoodPlan::Upsert(lake.upsert_plan(&spec, &by.key).await?),
+                None => GoodPlan::Append(lake.write_plan(&spec, &step.mode).await?),
+            },
             quarantine: lake
-                .write_plan(&quarantine_spec(&self.table.name), &step.mode)
+                .write_plan(&quarantine_spec(&self.table.name), &CommitMode::Append)
                 .await?,
+            hand: Hand::of(round, &self.table.name.key()),
         };
         let (cancel, table) = (
             self.update.watch.cancel.clone(),
@@ -307,11 +426,22 @@ impl<'u, 'w> Refresh<'u, 'w> {
                 meter: &meter,
                 cancel: &cancel,
                 raw_column: false,
+                metadata_column: false,
             };
-            let driven = drive(loads, &route, keys, destinations)?;
+            let mut driven = drive(loads, &route, keys, destinations)?;
+            if let (Some(by), Some(first)) = (upsert, driven.destinations.first_mut())
+                && let Some(gone) = (by.gone)()?
+            {
+                first.delete(&gone)?;
+            }
             let mut written = Written::default();
+            let mut staged = Vec::new();
             for destination in driven.destinations {
-                destination.finish(&mut written)?;
+                staged.extend(destination.finish(&mut written)?);
+            }
+            if let Some(staged) = Staged::merge(staged)? {
+                written.good = staged.files;
+                written.mode = Some(staged.mode);
             }
             let next_lines = driven
                 .next_lines
@@ -323,12 +453,37 @@ impl<'u, 'w> Refresh<'u, 'w> {
                 });
             Ok(Passed {
                 counts: driven.counts,
+                mode: written.mode.take(),
                 written,
                 schema,
                 next_lines: next_lines.collect(),
+                late: None,
+                offsets: Offsets::new(),
+                until: BTreeMap::new(),
+                dataflow: None,
+                state_files: Vec::new(),
+                keys: Some(driven.keys),
             })
         });
         work.await.map_err(|_| PipelineError::Worker)?
+    }
+
+    /// The keys that the table holds: as the last round left them, or read from the table.
+    async fn keys(&self, step: &Step<'_>, gate: &Gate) -> Result<KeyIndex> {
+        if gate.contract().key.is_empty() {
+            return Ok(KeyIndex::new(KeyIndexOptions::default()));
+        }
+        if let Some(round) = &self.update.round
+            && let Some((epoch, keys)) = round.kept.keys.lock().remove(&self.table.name.key())
+            && Some(epoch) == step.state.committed()
+        {
+            return Ok(keys);
+        }
+        let mut keys = KeyIndex::new(KeyIndexOptions::default());
+        if let Some(base) = step.state.base(&step.intent).await? {
+            super::stream::preload(self.update.workspace, gate, &mut keys, &base).await?;
+        }
+        Ok(keys)
     }
 
     /// Adds up, holds the sum against the rule that no row disappears, and looks at the limits.
@@ -385,6 +540,22 @@ impl<'u, 'w> Refresh<'u, 'w> {
             ))
         })
     }
+}
+
+/// What one of the tables should be that the epochs of `table` are committed to: itself, its quarantine, or its late rows.
+/// `target` is the table as it is. None if its columns are not known.
+pub(crate) fn spec_named(
+    table: &Table,
+    catalog: &Catalog,
+    target: Option<&LakeTable>,
+    name: &str,
+) -> Option<TableSpec> {
+    if name == table.name.quarantine().key() {
+        return Some(quarantine_spec(&table.name));
+    }
+    let schema = catalog.schema(&table.name);
+    let schema = schema.or_else(|| target.map(LakeTable::schema))?;
+    Some(table_spec(table, &schema))
 }
 
 /// What a table of these columns should be.

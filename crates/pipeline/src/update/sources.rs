@@ -11,17 +11,19 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tidegate_connect::{ConnectError, FileEntry};
 use tidegate_engine::Bindings;
-use tidegate_lake::{AsOf, FileRead, Intent, LakeTable, Positions, TableRead};
-use tidegate_project::{Query, Relation, RelationTarget, TableKind, TableName};
+use tidegate_lake::{AsOf, FileRead, LakeTable, Offsets, Positions, TableRead};
+use tidegate_project::{Query, RecordSource, Relation, RelationTarget, TableKind, TableName};
 
 use super::Update;
 use super::positions::{self, FilePlan};
 use crate::asof;
 use crate::discovery::{Discoveries, FileOptions};
 use crate::error::{PipelineError, Result};
-use crate::scan::{FileTable, LeafFiles, ScanContext};
+use crate::records::{RecordsOrigin, Until, kind_of, positions_of};
+use crate::scan::{FileTable, LeafFiles, Origin, ScanContext};
 use crate::system;
 
 /// A relation at the end of a query.
@@ -47,7 +49,7 @@ impl Reads {
     pub(crate) fn bytes(&self) -> u64 {
         self.files
             .values()
-            .flat_map(|files| files.slices.iter())
+            .flat_map(|files| files.slices())
             .map(|slice| slice.to - slice.from)
             .sum()
     }
@@ -56,8 +58,19 @@ impl Reads {
     pub(crate) fn file_count(&self) -> u64 {
         self.files
             .values()
-            .map(|files| files.slices.len() as u64)
+            .map(|files| files.slices().len() as u64)
             .sum()
+    }
+
+    /// How far live sources were read, by relation.
+    pub(crate) fn offsets(&self) -> Offsets {
+        let records = self.files.iter().filter_map(|(path, files)| {
+            let Origin::Records(origin) = &files.origin else {
+                return None;
+            };
+            Some((path.clone(), origin.offsets()))
+        });
+        records.collect()
     }
 
     /// Whether it reads exactly what the positions say was read: then the result is the same.
@@ -75,7 +88,12 @@ impl Reads {
             })
         });
         let known_files: usize = positions.files.values().map(BTreeMap::len).sum();
+        let live = self
+            .files
+            .values()
+            .any(|files| files.options.live.is_some());
         !self.unversioned
+            && !live
             && tables
             && files
             && self.table_reads.len() == positions.tables.len()
@@ -130,6 +148,11 @@ impl<'w> Update<'w> {
     pub(crate) async fn plan_reads(&self, query: &Query, positions: &Positions) -> Result<Reads> {
         let mut reads = Reads::default();
         for leaf in self.leaves(query, "", false) {
+            if let Some((source, options)) = self.live(leaf.relation)? {
+                let files = self.plan_records(&leaf, source, options, positions).await?;
+                reads.files.insert(leaf.path, files);
+                continue;
+            }
             match &leaf.relation.target {
                 RelationTarget::Table { name, as_of } => {
                     if system::schema(name).is_some() {
@@ -154,6 +177,7 @@ impl<'w> Update<'w> {
                         until: table.version(),
                     });
                 }
+                RelationTarget::Records { .. } => {}
                 RelationTarget::Files {
                     path,
                     format,
@@ -183,7 +207,7 @@ impl<'w> Update<'w> {
                         LeafFiles {
                             options,
                             discovered,
-                            slices: Arc::new(slices),
+                            origin: Origin::Slices(Arc::new(slices)),
                         },
                     );
                 }
@@ -192,44 +216,73 @@ impl<'w> Update<'w> {
         Ok(reads)
     }
 
-    /// The reads of an intent that must be done again exactly.
-    ///
-    /// # Errors
-    /// When a file of it is gone or shorter than it was.
-    pub(crate) async fn reads_again(&self, query: &Query, intent: &Intent) -> Result<Reads> {
-        let mut reads = Reads {
-            file_reads: intent.files.clone(),
-            table_reads: intent.tables.clone(),
-            ..Reads::default()
+    /// The live source that a relation names, with its options; none for anything else.
+    pub(crate) fn live(&self, relation: &Relation) -> Result<Option<(RecordSource, FileOptions)>> {
+        self.workspace.live(relation)
+    }
+
+    /// Opens a live source where the last epoch ended, or finds it open from the epoch before.
+    async fn plan_records(
+        &self,
+        leaf: &Leaf<'_>,
+        source: RecordSource,
+        options: FileOptions,
+        positions: &Positions,
+    ) -> Result<LeafFiles> {
+        let known = match positions.offsets.get(&leaf.path) {
+            Some(offsets) if leaf.streaming => positions_of(offsets),
+            _ => Default::default(),
         };
-        for leaf in self.leaves(query, "", false) {
-            let RelationTarget::Files {
-                path,
-                format,
-                options,
-                ..
-            } = &leaf.relation.target
-            else {
-                continue;
-            };
-            let options = FileOptions::parse(format.as_deref(), options)?;
-            let files = self.list(path, &options, true).await?;
-            let slices = positions::again(&intent.files, &leaf.path, &files).map_err(|gone| {
-                PipelineError::Request(format!(
-                    "{gone} was being read when an earlier run was killed, and is no longer as it was; put it back and run again, or read everything anew with --full-refresh"
-                ))
-            })?;
-            let discovered = Discoveries::of_files(&files, &options).await?;
-            reads.files.insert(
-                leaf.path,
-                LeafFiles {
-                    options,
-                    discovered,
-                    slices: Arc::new(slices),
-                },
-            );
+        let kept = self.round.as_ref().map(|round| &round.kept.sources);
+        let place = format!("{}\u{0}{}", self.flow_place(leaf), leaf.path);
+        let open = kept.and_then(|kept| kept.lock().remove(&place));
+        let open = open.filter(|open| open.lock().reached == known);
+        let discovered = self
+            .workspace
+            .discoveries
+            .of_records(self.workspace, &source, &options);
+        let discovered = discovered.await?;
+        let open = match open {
+            Some(open) => open,
+            None => {
+                let (project, source, options) =
+                    (self.workspace.opener(), source.clone(), options.clone());
+                let opened = tokio::task::spawn_blocking(move || {
+                    project.open_records(&source, &options, known)
+                });
+                let opened = opened.await.map_err(|_| PipelineError::Worker)??;
+                Arc::new(Mutex::new(opened))
+            }
+        };
+        if let Some(kept) = kept {
+            kept.lock().insert(place, Arc::clone(&open));
         }
-        Ok(reads)
+        let until = match &self.round {
+            Some(round) => Until::Moment(round.deadline),
+            None => {
+                let open = Arc::clone(&open);
+                let ends = tokio::task::spawn_blocking(move || open.lock().source.partitions());
+                Until::Ends(ends.await.map_err(|_| PipelineError::Worker)??)
+            }
+        };
+        let format = options.live.as_ref().map(|live| live.format);
+        let origin = RecordsOrigin {
+            kind: kind_of(&source),
+            format: format.unwrap_or_default(),
+            open,
+            until,
+            cancel: self.watch.cancel.clone(),
+        };
+        Ok(LeafFiles {
+            options,
+            discovered,
+            origin: Origin::Records(origin),
+        })
+    }
+
+    /// Where in the project a relation stands.
+    fn flow_place(&self, leaf: &Leaf<'_>) -> String {
+        self.workspace.files().locate(leaf.relation.place)
     }
 
     /// The files of a path. For a stream, a folder or pattern without files is no mistake: they will come.
@@ -264,6 +317,11 @@ impl<'w> Update<'w> {
                 let mut hidden = Vec::new();
                 let provider: Arc<dyn TableProvider> =
                     match (&relation.target, self.view_query(relation)) {
+                        _ if reads.files.contains_key(&path) => {
+                            let table = self.bind_files(relation, &path, reads, scan)?;
+                            hidden = table.hidden();
+                            Arc::new(table)
+                        }
                         (_, Some(inner)) => {
                             let inner_bindings =
                                 self.bind(inner, &format!("{path}/"), reads, scan).await?;
@@ -278,10 +336,8 @@ impl<'w> Update<'w> {
                         (RelationTarget::Table { name, .. }, None) => {
                             self.bind_table(name, &path, reads).await?
                         }
-                        (RelationTarget::Files { .. }, None) => {
-                            let table = self.bind_files(relation, &path, reads, scan)?;
-                            hidden = table.hidden();
-                            Arc::new(table)
+                        (RelationTarget::Files { .. } | RelationTarget::Records { .. }, None) => {
+                            Arc::new(self.bind_files(relation, &path, reads, scan)?)
                         }
                     };
                 bindings.bind_hiding(&relation.binding, provider, relation.describe(), hidden);
@@ -290,7 +346,7 @@ impl<'w> Update<'w> {
         })
     }
 
-    async fn bind_table(
+    pub(crate) async fn bind_table(
         &self,
         name: &TableName,
         path: &str,
@@ -317,7 +373,7 @@ impl<'w> Update<'w> {
         }
     }
 
-    fn bind_files(
+    pub(crate) fn bind_files(
         &self,
         relation: &Relation,
         path: &str,

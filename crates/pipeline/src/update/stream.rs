@@ -11,18 +11,18 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
-use tidegate_connect::{Reading, SchemaEvolutionMode};
+use tidegate_connect::SchemaEvolutionMode;
 use tidegate_engine::CopiedColumn;
 use tidegate_gate::{Counts, Gate, Incoming, KeyIndex};
 use tidegate_lake::{Lake, LakeTable, NextLine};
-use tidegate_project::{Flow, RelationTarget};
+use tidegate_project::FlowKind;
 use tokio::runtime::Handle;
 
 use super::refresh::{Passed, Refresh, Step, quarantine_spec};
 use crate::catalog::storable;
 use crate::discovery::repair_layout;
 use crate::error::{PipelineError, Result};
-use crate::files::{Rejects, loads, position_fields};
+use crate::files::{Rejects, position_fields};
 use crate::gates::GateSettings;
 use crate::rows::{Load, Shape};
 use crate::scan::{LeafFiles, METADATA, POSITION, ScanContext, ScanTypes};
@@ -37,10 +37,12 @@ impl Refresh<'_, '_> {
             .flow(number)
             .and_then(|flow| flow.copies.as_deref())
             .filter(|copies| copies.iter().all(|copied| copied.column != METADATA));
-        match (copies, straight(step)) {
+        let mut passed = match (copies, straight(step)) {
             (Some(copies), Some(files)) => self.pass_straight(lake, step, copies, files).await,
-            _ => self.pass_query(lake, step).await,
-        }
+            _ => self.pass_query(lake, number, step).await,
+        }?;
+        passed.offsets = step.reads.offsets();
+        Ok(passed)
     }
 
     async fn pass_straight(
@@ -60,11 +62,6 @@ impl Refresh<'_, '_> {
         );
         let fields: Vec<_> = columns.into_iter().map(|column| column.field).collect();
         let schema: SchemaRef = Arc::new(Schema::new(fields));
-        let reading = Reading::new(
-            Arc::clone(&files.discovered),
-            Arc::clone(&files.options.read),
-            Some(&wanted),
-        );
         let settings = GateSettings {
             coercion: files.options.written.clone(),
             repair: files.options.repair,
@@ -74,20 +71,20 @@ impl Refresh<'_, '_> {
             layout: repair_layout(&files.discovered, &files.options),
             names,
         };
-        let loads = loads(
-            Arc::new(reading),
-            Arc::clone(&files.slices),
+        let loads = files.loads(
+            &wanted,
+            Arc::clone(&files.options.read),
             Arc::new(shape),
             Arc::clone(&self.meter),
             Handle::current(),
         );
         let mut passed = self
-            .through_gate(lake, step, schema, &settings, loads)
+            .through_gate(lake, step, schema, &settings, loads, None)
             .await?;
         let relation = step.reads.files.keys().next().cloned().unwrap_or_default();
         let ends = std::mem::take(&mut passed.next_lines);
         passed.next_lines = files
-            .slices
+            .slices()
             .iter()
             .filter_map(|slice| {
                 let line = ends
@@ -141,7 +138,7 @@ impl Refresh<'_, '_> {
         Ok(columns)
     }
 
-    async fn pass_query(&self, lake: &Lake, step: &Step<'_>) -> Result<Passed> {
+    async fn pass_query(&self, lake: &Lake, number: usize, step: &Step<'_>) -> Result<Passed> {
         let workspace = self.update.workspace;
         let rejects = Arc::new(Rejects::keeping());
         let ordered = !self.table.primary_key.is_empty();
@@ -158,6 +155,15 @@ impl Refresh<'_, '_> {
             workers: workspace.threads(),
             cancel: self.update.watch.cancel.clone(),
         };
+        if let FlowKind::Append { once: false, .. } = step.flow.kind
+            && let Some(streamed) = self.streamed(step, &scan, &engine).await?
+        {
+            let planned = self.update.catalog.flow(number).map(|flow| &flow.schema);
+            let schema = self.query_schema(planned)?;
+            let mut passed = self.pass_streamed(lake, step, streamed, schema).await?;
+            self.add_rejects(lake, step, &rejects, &mut passed).await?;
+            return Ok(passed);
+        }
         let bindings = self
             .update
             .bind(&step.flow.query, "", &step.reads, &scan)
@@ -170,29 +176,27 @@ impl Refresh<'_, '_> {
             false => None,
         };
         let stream = engine.execute(carried.as_ref().unwrap_or(&planned)).await?;
-        let schema = self.query_schema(step.flow, planned.schema())?;
+        let schema = self.query_schema(Some(planned.schema()))?;
         let source: Arc<str> = format!("flow {}", step.flow.name).into();
         let loads = batches(stream, source, Handle::current());
         let settings = GateSettings::default();
         let mut passed = self
-            .through_gate(lake, step, schema, &settings, loads)
+            .through_gate(lake, step, schema, &settings, loads, None)
             .await?;
         self.add_rejects(lake, step, &rejects, &mut passed).await?;
         Ok(passed)
     }
 
     /// The table's columns, or for a table that declares none, all that its flows give.
-    fn query_schema(&self, _flow: &Flow, planned: &SchemaRef) -> Result<SchemaRef> {
-        if let Some(schema) = self.update.catalog.schema(&self.table.name) {
-            return Ok(schema);
+    fn query_schema(&self, planned: Option<&SchemaRef>) -> Result<SchemaRef> {
+        match (self.update.catalog.schema(&self.table.name), planned) {
+            (Some(known), _) => Ok(known),
+            (None, Some(planned)) => {
+                let fields = planned.fields().iter().map(|field| storable(field));
+                Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+            }
+            (None, None) => self.schema(),
         }
-        Ok(Arc::new(Schema::new(
-            planned
-                .fields()
-                .iter()
-                .map(|field| storable(field))
-                .collect::<Vec<_>>(),
-        )))
     }
 
     /// Rows that the files' own types turned away before the query go to the quarantine too, and are counted.
@@ -234,10 +238,7 @@ fn straight<'s>(step: &'s Step<'_>) -> Option<&'s LeafFiles> {
     let [relation] = step.flow.query.relations.as_slice() else {
         return None;
     };
-    match relation.target {
-        RelationTarget::Files { .. } => step.reads.files.get(&relation.binding),
-        RelationTarget::Table { .. } => None,
-    }
+    step.reads.files.get(&relation.binding)
 }
 
 /// Puts the keys of a table into an index.
@@ -306,7 +307,7 @@ fn batches(
 }
 
 /// A batch of a query as the gate takes it: with its position column taken off, cut where the source changes.
-fn incoming(batch: &RecordBatch, source: &Arc<str>) -> Result<Vec<Incoming>> {
+pub(super) fn incoming(batch: &RecordBatch, source: &Arc<str>) -> Result<Vec<Incoming>> {
     let Ok(index) = batch.schema().index_of(POSITION) else {
         return Ok(vec![Incoming::typed(batch.clone(), Arc::clone(source))]);
     };

@@ -61,27 +61,29 @@ fn check_table(table: &Table, diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// The refusals of a query: watermarks, and windows over a stream.
+/// What of a query's watermarks cannot be executed.
 pub(crate) fn query_is_executed(query: &Query) -> Vec<Diagnostic> {
     let mut refusals = Vec::new();
-    for relation in &query.relations {
-        if let Some(watermark) = &relation.watermark {
-            refusals.push(refusal(
-                codes::WINDOW_NOT_EXECUTED,
-                "WATERMARK",
-                "rows cannot be waited for, nor be late",
-                watermark.place,
-            ));
+    for watermark in query
+        .relations
+        .iter()
+        .filter_map(|relation| relation.watermark.as_ref())
+    {
+        if watermark.column().is_none() {
+            let message = "the event time of a WATERMARK is a column of the table";
+            refusals.push(
+                Diagnostic::error(codes::WATERMARK_REFUSED, message)
+                    .at(watermark.time.place, "not a column")
+                    .help("compute it as a column of the table that is read as a stream"),
+            );
         }
-    }
-    if query.is_streaming() {
-        for window in &query.windows {
-            refusals.push(refusal(
-                codes::WINDOW_NOT_EXECUTED,
-                "a window over a stream",
-                "windows cannot be kept open between updates",
-                *window,
-            ));
+        if watermark.delay_length().is_none() {
+            let message = "the delay of a WATERMARK is a constant length of time";
+            refusals.push(
+                Diagnostic::error(codes::WATERMARK_REFUSED, message)
+                    .at(watermark.delay.place, "not a length")
+                    .help("write for instance `DELAY OF INTERVAL 30 SECONDS`; months have no fixed length"),
+            );
         }
     }
     refusals

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::graph::{Edge, Graph};
-use crate::model::{Flow, FlowKind, Relation, RelationTarget, Table, TableKind};
+use crate::model::{Flow, FlowKind, RecordSource, Relation, RelationTarget, Table, TableKind};
 use crate::names::TableName;
 use crate::nearest::nearest;
 use crate::source::Place;
@@ -33,6 +33,7 @@ pub(super) fn check_references(
         for relation in &flow.query.relations {
             checker.relation(relation, diagnostics);
         }
+        checker.sink(flow, diagnostics);
         checker.streams(flow, diagnostics);
     }
     checker.tables_without_flow(diagnostics);
@@ -130,11 +131,39 @@ impl Checker<'_> {
         }
     }
 
-    /// What a query reads exists.
-    fn relation(&self, relation: &Relation, diagnostics: &mut Vec<Diagnostic>) {
-        let RelationTarget::Table { name, .. } = &relation.target else {
+    /// The topic that a sink writes to exists.
+    fn sink(&self, flow: &Flow, diagnostics: &mut Vec<Diagnostic>) {
+        let sink = self
+            .table(&flow.target)
+            .and_then(|table| table.sink.as_ref());
+        let Some(sink) = sink else {
             return;
         };
+        let RecordSource::Topic(name) = &sink.to else {
+            return;
+        };
+        if self
+            .table(name)
+            .is_some_and(|table| table.kind == TableKind::Topic)
+        {
+            return;
+        }
+        let message = format!("the sink writes to the topic `{name}`, which is not declared");
+        let diagnostic =
+            Diagnostic::error(codes::UNKNOWN_TARGET, message).at(sink.place, "no such topic");
+        let is_topic = |table: &&Table| table.kind == TableKind::Topic;
+        diagnostics.push(match self.nearest(name, is_topic) {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+            None => diagnostic.help(format!("declare it: `CREATE TOPIC {name};`")),
+        });
+    }
+
+    /// What a query reads exists.
+    fn relation(&self, relation: &Relation, diagnostics: &mut Vec<Diagnostic>) {
+        let Some(name) = relation.target.table() else {
+            return;
+        };
+        self.readable(relation, name, diagnostics);
         if self.graph.index(name).is_some()
             || name.schema() == Some(SYSTEM_SCHEMA)
             || self.is_quarantine(name)
@@ -150,6 +179,32 @@ impl Checker<'_> {
             None => diagnostic
                 .help("declare it in the project, or read files with read_files('folder', …)"),
         });
+    }
+
+    /// A sink gives nothing back, and only topics are read by `read_topic`.
+    fn readable(&self, relation: &Relation, name: &TableName, diagnostics: &mut Vec<Diagnostic>) {
+        let Some(table) = self.table(name) else {
+            return;
+        };
+        let by_topic = matches!(relation.target, RelationTarget::Records { .. });
+        let wrong = match table.kind {
+            TableKind::Sink => Some("its rows have left; read what it writes to"),
+            TableKind::Topic => None,
+            _ if by_topic => Some("name the table itself: only topics are read by read_topic"),
+            _ => None,
+        };
+        if let Some(help) = wrong {
+            let message = format!(
+                "`{name}` is a {}, and cannot be read so",
+                table.kind.describe()
+            );
+            diagnostics.push(
+                Diagnostic::error(codes::UNKNOWN_TABLE, message)
+                    .at(relation.place, "read here")
+                    .at(table.place, "declared here")
+                    .help(help),
+            );
+        }
     }
 
     fn is_quarantine(&self, name: &TableName) -> bool {
@@ -187,10 +242,10 @@ impl Checker<'_> {
             .find(|relation| relation.streaming);
         let is_view = self
             .table(&flow.target)
-            .is_some_and(|table| !table.kind.is_stored());
+            .is_some_and(|table| table.kind.is_view());
         match (&flow.kind, first_stream) {
             (FlowKind::Append { once: false, .. } | FlowKind::AutoCdc(_), None) => {
-                diagnostics.push(stream_missing(flow));
+                diagnostics.push(self.stream_missing(flow));
             }
             (FlowKind::Append { once: true, .. }, Some(stream)) => diagnostics.push(
                 Diagnostic::error(codes::STREAM_MISPLACED, "a flow with ONCE reads no stream")
@@ -217,7 +272,7 @@ impl Checker<'_> {
         let RelationTarget::Table { name, .. } = &relation.target else {
             return;
         };
-        let Some(view) = self.table(name).filter(|table| !table.kind.is_stored()) else {
+        let Some(view) = self.table(name).filter(|table| table.kind.is_view()) else {
             return;
         };
         let own = self.graph.flows_into(name).first();
@@ -289,30 +344,37 @@ impl Checker<'_> {
         }
         diagnostic.help("a table can only be refreshed after all that it reads: break the circle at one of these places")
     }
-}
 
-fn stream_missing(flow: &Flow) -> Diagnostic {
-    let message = format!(
-        "`{}` is a streaming table, and its query reads no stream",
-        flow.target
-    );
-    let diagnostic = Diagnostic::error(codes::STREAM_MISSING, message);
-    let Some(first) = flow.query.relations.first() else {
-        let place = Place {
-            end: flow.query.place.start,
-            ..flow.query.place
-        };
-        return diagnostic
+    fn stream_missing(&self, flow: &Flow) -> Diagnostic {
+        let kind = self.table(&flow.target).map(|table| table.kind);
+        let kind = kind.unwrap_or(TableKind::StreamingTable).describe();
+        let message = format!(
+            "`{}` is a {kind}, and its query reads no stream",
+            flow.target
+        );
+        let diagnostic = Diagnostic::error(codes::STREAM_MISSING, message);
+        let Some(first) = flow.query.relations.first() else {
+            let place = Place {
+                end: flow.query.place.start,
+                ..flow.query.place
+            };
+            return diagnostic
             .at(place, "reads nothing")
             .help("a streaming table takes new rows from a source: `FROM STREAM …`; for rows that come once, use `INSERT ONCE INTO`");
-    };
-    let what = match &first.target {
-        RelationTarget::Table { name, .. } => name.to_string(),
-        RelationTarget::Files { .. } => "read_files(…)".to_owned(),
-    };
-    diagnostic
-        .at(first.place, "read as a whole, every time")
-        .help(format!(
-            "write `STREAM {what}` to take every row once, or make the table a MATERIALIZED VIEW"
-        ))
+        };
+        let what = match &first.target {
+            RelationTarget::Table { name, .. } => name.to_string(),
+            RelationTarget::Files { .. } => "read_files(…)".to_owned(),
+            RelationTarget::Records { source, .. } => format!("{}(…)", source.function()),
+        };
+        diagnostic
+            .at(first.place, "read as a whole, every time")
+            .help(format!(
+                "write `STREAM {what}` to take every row once{}",
+                match kind {
+                    "streaming table" => ", or make the table a MATERIALIZED VIEW",
+                    _ => "",
+                }
+            ))
+    }
 }

@@ -7,7 +7,7 @@ use arrow_schema::DataType;
 use crate::codes;
 use crate::diagnostic::Diagnostic;
 use crate::model::{ClusterBy, Column, ColumnReference, Table};
-use crate::names::QUARANTINE_SUFFIX;
+use crate::names::{LATE_SUFFIX, QUARANTINE_SUFFIX};
 use crate::nearest::nearest;
 use crate::source::Place;
 
@@ -60,7 +60,10 @@ pub(crate) fn primary_key(
 
 /// Checks a table for itself.
 pub(super) fn check_table(table: &Table, diagnostics: &mut Vec<Diagnostic>) {
-    if table.name.name().ends_with(QUARANTINE_SUFFIX) || table.name.schema() == Some("system") {
+    if table.name.name().ends_with(QUARANTINE_SUFFIX)
+        || table.name.name().ends_with(LATE_SUFFIX)
+        || table.name.schema() == Some("system")
+    {
         let message = format!("the name `{}` is Tidegate's own", table.name);
         diagnostics.push(
             Diagnostic::error(codes::RESERVED_NAME, message)

@@ -58,7 +58,6 @@ pub(super) fn bind(
         frames: Vec::new(),
         relations: Vec::new(),
         qualified: Vec::new(),
-        windows: Vec::new(),
         diagnostics: Vec::new(),
     };
     let _: ControlFlow<()> = ast.visit(&mut binder);
@@ -75,7 +74,6 @@ pub(super) fn bind(
         text: text_of(context, place),
         place,
         relations: binder.relations,
-        windows: binder.windows,
     })
 }
 
@@ -95,7 +93,6 @@ pub(super) struct Binder<'c> {
     relations: Vec<Relation>,
     /// Names of relations that were written with dots, to shorten what refers to them.
     qualified: Vec<Vec<String>>,
-    windows: Vec<Place>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -160,22 +157,13 @@ impl VisitorMut for Binder<'_> {
         );
         ControlFlow::Continue(())
     }
-
-    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Function(function) = expression
-            && let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice()
-            && ["window", "session_window"]
-                .iter()
-                .any(|window| name.value.eq_ignore_ascii_case(window))
-        {
-            let place = self.place(name.span);
-            self.windows.push(place);
-        }
-        ControlFlow::Continue(())
-    }
 }
 
 impl Binder<'_> {
+    pub(super) fn context(&self) -> &Context<'_> {
+        self.context
+    }
+
     pub(super) fn place(&self, span: sqlparser::tokenizer::Span) -> Place {
         match span.start.line {
             0 => self.query_place,
@@ -329,7 +317,7 @@ impl Binder<'_> {
         }
     }
 
-    /// `read_files(…)` and `cloud_files(…)`; `None` for another function, which is the engine's.
+    /// `read_files(…)` and its kin; `None` for another function, which is the engine's.
     fn function(
         &mut self,
         parts: &[Ident],
@@ -350,13 +338,19 @@ impl Binder<'_> {
         if is("cloud_files") {
             return self.cloud_files(arguments, decoration).map(Some);
         }
+        if is("read_kafka") {
+            return self.read_kafka(arguments, decoration).map(Some);
+        }
+        if is("read_topic") {
+            return self.read_topic(arguments, decoration).map(Some);
+        }
         if decoration.streaming || decoration.watermark.is_some() {
             let name: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
             let message = format!("`{}` cannot be read as a stream", name.join("."));
             self.refuse(
                 &message,
                 decoration.place,
-                "STREAM takes a table or read_files('folder', …)",
+                "STREAM takes a table, read_files('folder', …), read_kafka(…) or read_topic('name')",
             );
         }
         Ok(None)

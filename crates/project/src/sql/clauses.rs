@@ -12,6 +12,7 @@ use crate::model::{
 };
 use crate::nearest::nearest;
 use crate::source::Place;
+use crate::streaming::StreamingProperties;
 
 use super::Parsed;
 use super::columns::parse_arguments;
@@ -27,6 +28,7 @@ pub(crate) struct Clauses {
     pub(crate) comment: Option<String>,
     pub(crate) properties: BTreeMap<String, String>,
     pub(crate) quarantine: QuarantineLimits,
+    pub(crate) streaming: StreamingProperties,
     pub(crate) schedule: Option<Schedule>,
     pub(crate) trigger: Option<Trigger>,
     pub(crate) row_filter: Option<RowFilter>,
@@ -197,7 +199,8 @@ fn parse_properties(cursor: &mut Cursor<'_>, clauses: &mut Clauses) -> Parsed<()
             let diagnostic = diagnostic.at(key_place, "again").at(first, "first here");
             clauses.diagnostics.push(diagnostic);
         }
-        let known = PROPERTIES.contains(&lower.as_str()) || lower.starts_with(COERCION);
+        let own = |known: &&str| known.eq_ignore_ascii_case(&lower);
+        let known = PROPERTIES.iter().any(own) || lower.starts_with(COERCION);
         if lower.starts_with("tidegate.") && !known {
             clauses.diagnostics.push(unknown_property(&key, key_place));
         }
@@ -205,8 +208,10 @@ fn parse_properties(cursor: &mut Cursor<'_>, clauses: &mut Clauses) -> Parsed<()
     }
     let (limits, mistakes) = QuarantineLimits::from_properties(&clauses.properties);
     clauses.quarantine = limits;
-    for (key, expected) in mistakes {
-        if let Some((_, place)) = places.get(key) {
+    let (streaming, streaming_mistakes) = StreamingProperties::from_properties(&clauses.properties);
+    clauses.streaming = streaming;
+    for (key, expected) in mistakes.into_iter().chain(streaming_mistakes) {
+        if let Some((_, place)) = places.get(&key.to_lowercase()) {
             let message = format!("'{key}' cannot have this value");
             let diagnostic = Diagnostic::error(codes::BAD_PROPERTY, message);
             clauses.diagnostics.push(diagnostic.at(*place, expected));
@@ -235,7 +240,8 @@ fn parse_property_key(item: &mut Cursor<'_>) -> Parsed<(String, Place)> {
     }
 }
 
-fn parse_property_value(item: &mut Cursor<'_>) -> Parsed<(String, Place)> {
+/// Takes a string, a number or a word, as its text.
+pub(crate) fn parse_property_value(item: &mut Cursor<'_>) -> Parsed<(String, Place)> {
     let place = item.here();
     let value = match item.peek().map(|token| &token.token) {
         Some(Token::SingleQuotedString(text)) => text.clone(),

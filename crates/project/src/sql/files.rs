@@ -1,5 +1,5 @@
-//! `read_files(…)` and `cloud_files(…)`: from the arguments of a call to a path, a format and
-//! options. What an option means is left to `tidegate-connect`.
+//! `read_files(…)`, `cloud_files(…)`, `read_kafka(…)` and `read_topic(…)`: from the arguments of a call to what is read, a
+//! format and options. What an option means is left to `tidegate-connect`.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments
 
 use crate::codes;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Opt, RelationTarget};
+use crate::model::{Opt, RecordSource, RelationTarget};
 use crate::source::Place;
 
 use super::Parsed;
@@ -21,7 +21,74 @@ impl Binder<'_> {
         arguments: &[FunctionArg],
         decoration: &Decoration,
     ) -> Parsed<RelationTarget> {
-        let mut reader = FileOptions::default();
+        let takes = "read_files takes a path, and then options as `name => value`";
+        self.arguments(arguments, takes)?.finish(decoration)
+    }
+
+    /// `read_kafka(bootstrapServers => 'host:port', subscribe => 'topic', …)`.
+    pub(super) fn read_kafka(
+        &mut self,
+        arguments: &[FunctionArg],
+        decoration: &Decoration,
+    ) -> Parsed<RelationTarget> {
+        let takes = "read_kafka takes options as `name => value`";
+        let reader = self.arguments(arguments, takes)?;
+        if let Some(first) = &reader.path {
+            let diagnostic = Diagnostic::error(codes::BAD_OPTION, takes);
+            let help = "write `bootstrapServers => 'host:9092', subscribe => 'topic'`";
+            return Err(Box::new(
+                diagnostic.at(first.place, "not an option").help(help),
+            ));
+        }
+        let given = |names: &[&str]| names.iter().any(|name| reader.given.contains_key(*name));
+        let missing = [
+            (
+                &["bootstrapservers", "kafka.bootstrap.servers"][..],
+                "the brokers are missing",
+                "add `bootstrapServers => 'host:9092'`",
+            ),
+            (
+                &["subscribe", "subscribepattern", "assign"][..],
+                "the topic is missing",
+                "add `subscribe => 'topic'`",
+            ),
+        ];
+        for (names, words, help) in missing {
+            if !given(names) {
+                let diagnostic = Diagnostic::error(codes::BAD_OPTION, takes);
+                return Err(Box::new(diagnostic.at(decoration.place, words).help(help)));
+            }
+        }
+        Ok(reader.records(RecordSource::Kafka))
+    }
+
+    /// `read_topic('name', option => value, …)`.
+    pub(super) fn read_topic(
+        &mut self,
+        arguments: &[FunctionArg],
+        decoration: &Decoration,
+    ) -> Parsed<RelationTarget> {
+        let takes = "read_topic takes the name of a topic, and then options as `name => value`";
+        let reader = self.arguments(arguments, takes)?;
+        let name = reader.path.as_ref().map(|name| {
+            let parts: Vec<String> = name.value.split('.').map(str::to_owned).collect();
+            self.context().namespace.resolve(&parts)
+        });
+        match name {
+            Some(Some(name)) => Ok(reader.records(RecordSource::Topic(name))),
+            _ => {
+                let diagnostic = Diagnostic::error(codes::BAD_OPTION, takes);
+                let words = "the name of the topic is missing";
+                Err(Box::new(diagnostic.at(decoration.place, words).help(
+                    "write `read_topic('name')` for a topic that `CREATE TOPIC name` declares",
+                )))
+            }
+        }
+    }
+
+    /// At most one argument without a name, and options.
+    fn arguments(&self, arguments: &[FunctionArg], takes: &str) -> Parsed<ReaderOptions> {
+        let mut reader = ReaderOptions::default();
         for argument in arguments {
             match argument {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) if reader.path.is_none() => {
@@ -38,17 +105,14 @@ impl Binder<'_> {
                 }
                 other => {
                     let place = self.place(other.span());
-                    let diagnostic = Diagnostic::error(
-                        codes::BAD_OPTION,
-                        "read_files takes a path, and then options as `name => value`",
-                    );
+                    let diagnostic = Diagnostic::error(codes::BAD_OPTION, takes);
                     return Err(Box::new(
-                        diagnostic.at(place, "neither the path nor an option"),
+                        diagnostic.at(place, "neither the first argument nor an option"),
                     ));
                 }
             }
         }
-        reader.finish(decoration)
+        Ok(reader)
     }
 
     /// `cloud_files('path', 'format', map('key', 'value', …))`, the older form.
@@ -57,7 +121,7 @@ impl Binder<'_> {
         arguments: &[FunctionArg],
         decoration: &Decoration,
     ) -> Parsed<RelationTarget> {
-        let mut reader = FileOptions::default();
+        let mut reader = ReaderOptions::default();
         for (at, argument) in arguments.iter().enumerate() {
             match (at, argument) {
                 (0, FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) => {
@@ -82,7 +146,7 @@ impl Binder<'_> {
         reader.finish(decoration)
     }
 
-    fn map_options(&mut self, map: &ast::Function, reader: &mut FileOptions) -> Parsed<()> {
+    fn map_options(&mut self, map: &ast::Function, reader: &mut ReaderOptions) -> Parsed<()> {
         let FunctionArguments::List(list) = &map.args else {
             return Ok(());
         };
@@ -124,7 +188,7 @@ impl Binder<'_> {
         match value {
             Some(value) => Ok(Opt { value, place }),
             None => {
-                let message = "an option of a file reader is a constant";
+                let message = "an option of a reader is a constant";
                 let diagnostic = Diagnostic::error(codes::BAD_OPTION, message);
                 Err(Box::new(
                     diagnostic.at(place, "expected a string, a number, true or false"),
@@ -134,18 +198,18 @@ impl Binder<'_> {
     }
 }
 
-/// The arguments of a file reader.
+/// The arguments of a reader or a sink.
 #[derive(Default)]
-struct FileOptions {
-    path: Option<Opt>,
-    format: Option<String>,
-    options: BTreeMap<String, Opt>,
+pub(super) struct ReaderOptions {
+    pub(super) path: Option<Opt>,
+    pub(super) format: Option<String>,
+    pub(super) options: BTreeMap<String, Opt>,
     /// Names in lower case, with the places where they are given.
     given: BTreeMap<String, Place>,
 }
 
-impl FileOptions {
-    fn add(&mut self, name: &str, value: Opt, place: Place) -> Parsed<()> {
+impl ReaderOptions {
+    pub(super) fn add(&mut self, name: &str, value: Opt, place: Place) -> Parsed<()> {
         let lower = name.to_lowercase();
         if let Some(first) = self.given.insert(lower.clone(), place) {
             let message = format!("the option `{name}` is given twice");
@@ -162,6 +226,14 @@ impl FileOptions {
             }
         }
         Ok(())
+    }
+
+    fn records(self, source: RecordSource) -> RelationTarget {
+        RelationTarget::Records {
+            source,
+            format: self.format,
+            options: self.options,
+        }
     }
 
     fn finish(self, decoration: &Decoration) -> Parsed<RelationTarget> {

@@ -16,6 +16,7 @@ use super::columns::{Specification, parse_specification};
 use super::cursor::Cursor;
 use super::flow::{parse_auto_cdc, parse_flow};
 use super::query::{parse_query_here, place_of};
+use super::sink::parse_sink_target;
 use super::tokens::{split_statements, tokenize};
 use super::variables::substitute;
 use super::{Context, Parsed, Parts};
@@ -262,6 +263,10 @@ fn parse_head(cursor: &mut Cursor<'_>) -> Parsed<Option<Head>> {
         TableKind::View { temporary: true }
     } else if cursor.words(&["VIEW"]) {
         TableKind::View { temporary: false }
+    } else if cursor.words(&["TOPIC"]) {
+        TableKind::Topic
+    } else if cursor.words(&["SINK"]) {
+        TableKind::Sink
     } else if !refresh && !replace && !private && cursor.words(&["FLOW"]) {
         cursor.words(&["IF", "NOT", "EXISTS"]);
         return Ok(None);
@@ -276,8 +281,9 @@ fn parse_head(cursor: &mut Cursor<'_>) -> Parsed<Option<Head>> {
     };
     match kind {
         TableKind::StreamingTable if replace => misplaced("OR REPLACE", or_place),
-        TableKind::View { .. } if refresh => misplaced("OR REFRESH", or_place),
-        TableKind::View { .. } if private => misplaced("PRIVATE", private_place),
+        TableKind::Topic | TableKind::Sink if replace => misplaced("OR REPLACE", or_place),
+        _ if refresh && !kind.is_stored() => misplaced("OR REFRESH", or_place),
+        _ if private && !kind.is_stored() => misplaced("PRIVATE", private_place),
         _ => Ok(Some(Head { kind, private })),
     }
 }
@@ -305,6 +311,8 @@ fn not_creatable(cursor: &Cursor<'_>) -> Box<Diagnostic> {
         "TEMPORARY VIEW",
         "VIEW",
         "FLOW",
+        "TOPIC",
+        "SINK",
     ]);
     match help.is_empty() {
         true => diagnostic,
@@ -324,7 +332,16 @@ fn read_table(
 ) {
     let mistakes_before = parts.diagnostics.len();
     let mut specification = Specification::default();
-    if cursor.peek().map(|token| &token.token) == Some(&Token::LParen) {
+    let mut sink = None;
+    if head.kind == TableKind::Sink {
+        match parse_sink_target(&mut cursor) {
+            Ok(target) => sink = Some(target),
+            Err(diagnostic) => {
+                parts.diagnostics.push(*diagnostic);
+                skip_to_query(&mut cursor);
+            }
+        }
+    } else if cursor.peek().map(|token| &token.token) == Some(&Token::LParen) {
         match parse_specification(&mut cursor) {
             Ok(parsed) => specification = parsed,
             Err(diagnostic) => {
@@ -336,15 +353,23 @@ fn read_table(
     parts.diagnostics.append(&mut specification.diagnostics);
     let mut clauses = parse_clauses(&mut cursor);
     parts.diagnostics.append(&mut clauses.diagnostics);
-    refuse_on_views(head.kind, &specification, &clauses, &mut parts.diagnostics);
+    refuse_unstored(head.kind, &specification, &clauses, &mut parts.diagnostics);
     let has_query = cursor.words(&["AS"]);
-    if has_query {
+    if has_query && head.kind == TableKind::Topic {
+        let message = "a topic has no query: rows are pushed to it, or come from a sink";
+        let diagnostic = Diagnostic::error(codes::MISPLACED_CLAUSE, message)
+            .at(cursor.previous(), "not here")
+            .help(format!(
+                "write `CREATE SINK name TO topic('{name}') AS SELECT …`"
+            ));
+        parts.diagnostics.push(diagnostic);
+    } else if has_query {
         match parse_query_here(&cursor) {
             Ok(query) => parts.flows.push(Flow {
                 name: name.clone(),
                 target: name.clone(),
                 kind: match head.kind {
-                    TableKind::StreamingTable => FlowKind::Append {
+                    TableKind::StreamingTable | TableKind::Sink => FlowKind::Append {
                         once: false,
                         by_name: true,
                     },
@@ -361,7 +386,8 @@ fn read_table(
     let is_whole = !parts.diagnostics[mistakes_before..]
         .iter()
         .any(Diagnostic::is_error);
-    if !has_query && head.kind != TableKind::StreamingTable && is_whole {
+    let needs_query = !matches!(head.kind, TableKind::StreamingTable | TableKind::Topic);
+    if !has_query && needs_query && is_whole {
         let message = format!("a {} needs a query", head.kind.describe());
         let diagnostic = Diagnostic::error(codes::MISPLACED_CLAUSE, message)
             .at(place, "has no `AS SELECT …`")
@@ -380,11 +406,11 @@ fn read_table(
         clauses,
         &mut parts.diagnostics,
     );
-    parts.tables.push(table);
+    parts.tables.push(Table { sink, ..table });
 }
 
-/// A view stores nothing: what is about stored rows has no effect on it.
-fn refuse_on_views(
+/// What is about rows stored in a table has no effect where none are.
+fn refuse_unstored(
     kind: TableKind,
     specification: &Specification,
     clauses: &Clauses,
@@ -401,14 +427,12 @@ fn refuse_on_views(
         diagnostics.push(
             Diagnostic::error(codes::NO_EFFECT, message)
                 .at(expectation.place, "no row passes here")
-                .help(
-                    "put it on the table that reads the view, or make the view a MATERIALIZED VIEW",
-                ),
+                .help("put it on the table that reads its rows"),
         );
     }
     let first_column = specification.columns.first().map(|column| column.place);
     let first_key = specification.keys.first().map(|(_, place)| *place);
-    if let Some(place) = first_column.or(first_key) {
+    if let Some(place) = first_column.or(first_key).filter(|_| kind.is_view()) {
         let message = format!(
             "the columns of a {} are those of its query",
             kind.describe()
@@ -424,7 +448,7 @@ fn refuse_on_views(
             let words = clause.words().join(" ");
             let message = format!("{words} on a {} would have no effect", kind.describe());
             let diagnostic = Diagnostic::error(codes::NO_EFFECT, message);
-            diagnostics.push(diagnostic.at(*place, "a view stores nothing"));
+            diagnostics.push(diagnostic.at(*place, "nothing is stored in a table here"));
         }
     }
 }
@@ -460,6 +484,8 @@ fn make_table(
         schedule: clauses.schedule,
         trigger: clauses.trigger,
         row_filter: clauses.row_filter,
+        sink: None,
+        streaming: clauses.streaming,
         place,
     }
 }

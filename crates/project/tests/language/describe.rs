@@ -108,6 +108,24 @@ fn describe_table(text: &mut String, table: &Table) {
     for (key, value) in &table.properties {
         writeln!(text, "  property {key} = {value}").unwrap();
     }
+    if let Some(sink) = &table.sink {
+        let options: Vec<String> = sink
+            .options
+            .iter()
+            .map(|(key, option)| format!(" {key}={}", option.value))
+            .collect();
+        writeln!(
+            text,
+            "  to {:?} {:?}{}",
+            sink.to,
+            sink.format,
+            options.concat()
+        )
+        .unwrap();
+    }
+    if table.streaming != Default::default() {
+        writeln!(text, "  {:?}", table.streaming).unwrap();
+    }
     if table.quarantine != Default::default() {
         writeln!(text, "  {:?}", table.quarantine).unwrap();
     }
@@ -136,7 +154,26 @@ fn describe_query(text: &mut String, project: &Project, query: &Query) {
                 let version = as_of.as_ref().map(|v| format!(" {v}")).unwrap_or_default();
                 format!("files {path:?} {format:?}{}{version}", options.concat())
             }
+            RelationTarget::Records {
+                source,
+                format,
+                options,
+            } => {
+                let options: Vec<String> = options
+                    .iter()
+                    .map(|(key, option)| format!(" {key}={}", option.value))
+                    .collect();
+                format!("records of {source:?} {format:?}{}", options.concat())
+            }
         };
+        let watermark = relation.watermark.as_ref().map(|watermark| {
+            format!(
+                " watermark {:?} {:?}",
+                watermark.column(),
+                watermark.delay_length()
+            )
+        });
+        let target = target + &watermark.unwrap_or_default();
         let written = project.files.text(relation.place);
         writeln!(
             text,

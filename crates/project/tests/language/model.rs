@@ -81,15 +81,12 @@ fn what_is_not_executed_is_kept() {
     assert_eq!(watermark.time.text, "ts");
     assert_eq!(watermark.alias.as_deref(), Some("event"));
     assert_eq!(watermark.delay.text, "INTERVAL 30 SECONDS");
-    assert_eq!(query.windows.len(), 1);
     assert_eq!(
         query.ast.to_string(),
         "SELECT window(ts, '1 minute') FROM __r0 AS s"
     );
     let codes: Vec<&str> = loaded.diagnostics.iter().map(|d| d.code).collect();
-    let expected = [
-        "TG0405", "TG0403", "TG0404", "TG0406", "TG0401", "TG0401", "TG0403",
-    ];
+    let expected = ["TG0405", "TG0403", "TG0404", "TG0406", "TG0403"];
     assert_eq!(codes, expected);
 }
 
@@ -133,7 +130,7 @@ fn single_queries_and_expressions() {
         ("SELECT 1; SELECT 2", "TG0202"),
         ("SELECT '", "TG0201"),
         (
-            "SELECT * FROM STREAM t WATERMARK a DELAY OF INTERVAL 1 DAY",
+            "SELECT * FROM STREAM t WATERMARK a DELAY OF INTERVAL 1 MONTH",
             "TG0401",
         ),
     ] {

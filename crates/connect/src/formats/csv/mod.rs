@@ -6,6 +6,7 @@
 mod decode;
 pub(crate) mod dialect;
 mod index;
+pub(crate) mod messages;
 mod quoted;
 mod records;
 mod sniff;
@@ -326,8 +327,14 @@ impl Piece for CsvPiece {
     }
 
     fn decode(&self, skip: usize) -> Result<Decoded> {
-        let Shared { rules, plan, file } = &*self.shared;
-        let rows = split(&self.block, skip, rules);
+        self.shared.decode(&self.block, skip, &self.shared.rules)
+    }
+}
+
+impl Shared {
+    fn decode(&self, block: &Block, skip: usize, rules: &Rules) -> Result<Decoded> {
+        let Self { plan, file, .. } = self;
+        let rows = split(block, skip, rules);
         let mut found = rows.columns.into_iter();
         let mut columns = vec![None; plan.names.len()];
         let mut rescued = Vec::new();

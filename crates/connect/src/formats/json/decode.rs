@@ -123,6 +123,11 @@ impl<'a> Objects<'a> {
         }
     }
 
+    /// From here on, everything ends at `end`.
+    pub(super) fn bound(&mut self, end: usize) {
+        self.scanner.end = end;
+    }
+
     /// Takes the object at `start` as a row; gives the offset behind it. On a flaw there is no row.
     #[inline]
     pub(super) fn take(&mut self, start: usize, line: u32) -> Result<usize, Flaw> {

@@ -5,6 +5,7 @@
 
 mod decode;
 mod infer;
+pub(crate) mod messages;
 mod scan;
 mod stream;
 #[cfg(test)]

@@ -1,0 +1,17 @@
+//! Kafka, by librdkafka: a source and a sink.
+//!
+//! The source assigns partitions to itself instead of joining a group: positions are Tidegate's own, and nobody takes
+//! partitions away. [`queue`] hands over what librdkafka has fetched, [`config`] says how it is set up.
+
+mod cluster;
+mod config;
+mod queue;
+#[cfg(test)]
+mod real;
+mod sink;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use self::sink::{KafkaSink, KafkaSinkOptions};
+pub use self::source::KafkaSource;

@@ -1,0 +1,341 @@
+//! The source and the sink against a real broker, and beside a foreign client. `cargo xtask brokers` starts the broker
+//! and calls these.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+
+use super::*;
+use crate::ConnectError;
+use crate::live::{Encoder, LiveNote, LiveOptions, LiveSink, LiveSource, Positions};
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: call cargo xtask brokers"))
+}
+
+/// What the foreign client prints.
+fn foreign(arguments: &[&str]) -> String {
+    let output = Command::new(variable("TIDEGATE_FOREIGN_PYTHON"))
+        .arg(variable("TIDEGATE_FOREIGN_CLIENT"))
+        .arg(variable("TIDEGATE_KAFKA"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A topic that nobody else uses.
+fn topic(name: &str, partitions: &str) -> String {
+    let topic = format!("{name}.{}", uuid::Uuid::now_v7());
+    foreign(&["create", &topic, partitions]);
+    topic
+}
+
+fn source(topic: &str, pairs: &[(&str, &str)]) -> KafkaSource {
+    let servers = variable("TIDEGATE_KAFKA");
+    let own = [("bootstrapServers", servers.as_str()), ("subscribe", topic)];
+    let pairs = own.iter().chain(pairs).copied();
+    KafkaSource::new(LiveOptions::take(pairs).unwrap().0).unwrap()
+}
+
+/// Reads to the end there is now: the values, and the positions.
+fn read_up(source: &mut KafkaSource) -> (Vec<String>, Positions) {
+    let ends = source.partitions().unwrap();
+    let (mut values, mut positions) = (Vec::new(), Positions::new());
+    let until = Instant::now() + Duration::from_secs(30);
+    let reached = |positions: &Positions| {
+        ends.iter().all(|one| {
+            one.end == one.earliest || positions.get(&one.topic, one.partition) == Some(one.end)
+        })
+    };
+    while !reached(&positions) {
+        assert!(Instant::now() < until, "{ends:?}, {positions:?}");
+        for one in source.poll(Duration::from_millis(200), 8 << 20).unwrap() {
+            one.advance(&mut positions);
+            for row in 0..one.rows() {
+                let value = one.values.get(row).unwrap_or_default().to_vec();
+                values.push(String::from_utf8(value).unwrap());
+            }
+        }
+    }
+    (values, positions)
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_foreign_records_and_transactions_are_read_to_their_end() {
+    let topic = topic("read", "3");
+    foreign(&["produce", &topic, "2000"]);
+    foreign(&["produce", &topic, "50", "transaction=commit"]);
+    foreign(&["produce", &topic, "70", "transaction=abort"]);
+    let mut first = source(&topic, &[]);
+    first.seek(&Positions::new()).unwrap();
+    let (values, positions) = read_up(&mut first);
+    assert_eq!(values.len(), 2050);
+    drop(first);
+    let mut next = source(&topic, &[]);
+    next.seek(&positions).unwrap();
+    foreign(&["produce", &topic, "7"]);
+    let mut more = Vec::new();
+    let until = Instant::now() + Duration::from_secs(20);
+    while more.len() < 7 && Instant::now() < until {
+        for one in next.poll(Duration::from_millis(200), 1 << 20).unwrap() {
+            more.extend((0..one.rows()).map(|row| one.values.get(row).unwrap().to_vec()));
+        }
+    }
+    assert_eq!(more.len(), 7);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_partitions_appear_and_topics_disappear() {
+    let topic = topic("grow", "1");
+    let mut source = source(&topic, &[]);
+    source.seek(&Positions::new()).unwrap();
+    foreign(&["partitions", &topic, "3"]);
+    foreign(&["produce", &topic, "300", "partition=2"]);
+    let (mut seen, mut notes) = (0, Vec::new());
+    let until = Instant::now() + Duration::from_secs(20);
+    while seen < 300 && Instant::now() < until {
+        let fetched = source.poll(Duration::from_millis(200), 1 << 20).unwrap();
+        seen += fetched
+            .iter()
+            .map(crate::live::Fetched::rows)
+            .sum::<usize>();
+        notes.extend(source.notes());
+    }
+    assert_eq!(seen, 300);
+    let new = |note: &LiveNote| matches!(note, LiveNote::NewPartition { partition: 2, .. });
+    assert!(notes.iter().any(new), "{notes:?}");
+    foreign(&["delete", &topic]);
+    let until = Instant::now() + Duration::from_secs(20);
+    let error = loop {
+        assert!(Instant::now() < until, "a deleted topic was not told");
+        if let Err(error) = source.poll(Duration::from_millis(200), 1 << 20) {
+            break error.to_string();
+        }
+    };
+    assert!(error.contains("no such topic"), "{error}");
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_expired_offsets_are_told_or_passed_over() {
+    let topic = topic("trim", "1");
+    foreign(&["produce", &topic, "100"]);
+    // While it is read: the broker says that the offset is out of range.
+    let mut reading = source(&topic, &[("kafka.queued.min.messages", "1")]);
+    let mut positions = Positions::new();
+    positions.set(&topic.as_str().into(), 0, 5);
+    foreign(&["trim", &topic, "0", "60"]);
+    let error = reading.seek(&positions).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ConnectError::Expired {
+                wanted: 5,
+                earliest: 60,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let mut lenient = source(&topic, &[("failOnDataLoss", "false")]);
+    lenient.seek(&positions).unwrap();
+    let (values, _) = read_up(&mut lenient);
+    assert_eq!(values.len(), 40);
+    assert!(matches!(
+        lenient.notes().as_slice(),
+        [LiveNote::Lost {
+            from: 5,
+            to: 60,
+            ..
+        }]
+    ));
+    // Caught up, and then everything it has not seen goes away.
+    foreign(&["produce", &topic, "10"]);
+    foreign(&["trim", &topic, "0", "110"]);
+    let mut positions = Positions::new();
+    positions.set(&topic.as_str().into(), 0, 110);
+    reading.seek(&positions).unwrap();
+    assert!(
+        reading
+            .poll(Duration::from_millis(300), 1)
+            .unwrap()
+            .iter()
+            .all(|one| one.rows() == 0)
+    );
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_a_hundred_megabytes_are_a_record() {
+    let topic = topic("large", "1");
+    foreign(&[
+        "create",
+        &format!("{topic}.l"),
+        "1",
+        "max.message.bytes=150000000",
+    ]);
+    let topic = format!("{topic}.l");
+    foreign(&["produce", &topic, "1", "bytes=104857600"]);
+    let mut source = source(&topic, &[]);
+    source.seek(&Positions::new()).unwrap();
+    let (values, _) = read_up(&mut source);
+    assert!(values[0].len() > 100 << 20);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_passwords_are_asked_for() {
+    let topic = topic("guarded", "1");
+    foreign(&["produce", &topic, "3"]);
+    let guarded = variable("TIDEGATE_KAFKA_GUARDED");
+    let (user, password) = (
+        variable("TIDEGATE_KAFKA_USER"),
+        variable("TIDEGATE_KAFKA_PASSWORD"),
+    );
+    for (mechanism, module) in [
+        ("PLAIN", "plain.PlainLoginModule"),
+        ("SCRAM-SHA-256", "scram.ScramLoginModule"),
+    ] {
+        for right in [true, false] {
+            let password = if right { password.as_str() } else { "wrong" };
+            let jaas = format!(
+                "org.apache.kafka.common.security.{module} required username=\"{user}\" password=\"{password}\";"
+            );
+            let pairs = [
+                ("kafka.bootstrap.servers", guarded.as_str()),
+                ("subscribe", topic.as_str()),
+                ("kafka.security.protocol", "SASL_PLAINTEXT"),
+                ("kafka.sasl.mechanism", mechanism),
+                ("kafka.sasl.jaas.config", jaas.as_str()),
+            ];
+            let mut source = KafkaSource::new(LiveOptions::take(pairs).unwrap().0).unwrap();
+            if right {
+                source.seek(&Positions::new()).unwrap();
+                assert_eq!(read_up(&mut source).0.len(), 3);
+            } else {
+                let error = source.seek(&Positions::new()).unwrap_err().to_string();
+                assert!(error.to_lowercase().contains("auth"), "{error}");
+            }
+        }
+    }
+}
+
+fn ids(from: i64, to: i64) -> RecordBatch {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(from..to));
+    RecordBatch::try_from_iter([("id", ids)]).unwrap()
+}
+
+fn sink(topic: &str, identity: Option<&str>) -> KafkaSink {
+    let servers = variable("TIDEGATE_KAFKA");
+    let pairs = [("bootstrapServers", servers.as_str()), ("topic", topic)];
+    let (mut options, rest) = KafkaSinkOptions::take(pairs).unwrap();
+    assert!(rest.is_empty());
+    options.transactional_id = identity.map(str::to_owned);
+    let (encoder, _) = Encoder::take([("key", "id")], None).unwrap();
+    KafkaSink::new(&options, encoder).unwrap()
+}
+
+/// The ids that a foreign consumer sees.
+fn seen(topic: &str) -> BTreeSet<String> {
+    let text = foreign(&["consume", topic, "1000000"]);
+    let lines = text.lines().map(|line| line.split_once('\t').unwrap());
+    let lines: Vec<(&str, &str)> = lines.collect();
+    let ids: BTreeSet<String> = lines.iter().map(|(key, _)| (*key).to_owned()).collect();
+    assert_eq!(ids.len(), lines.len(), "a record is there twice");
+    for (key, value) in lines {
+        assert_eq!(value, format!("{{\"id\":{key}}}"));
+    }
+    ids
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_foreigners_see_what_was_committed_and_nothing_else() {
+    let topic = topic("sink", "2");
+    let mut plain = sink(&topic, None);
+    plain.send(&ids(0, 5000)).unwrap();
+    plain.flush().unwrap();
+    let identity = format!("flow {topic}");
+    let mut first = sink(&topic, Some(&identity));
+    first.begin().unwrap();
+    first.send(&ids(5000, 5100)).unwrap();
+    first.commit().unwrap();
+    first.begin().unwrap();
+    first.send(&ids(9000, 9100)).unwrap();
+    first.flush().unwrap();
+    first.abort().unwrap();
+    first.begin().unwrap();
+    first.send(&ids(5100, 5200)).unwrap();
+    first.commit().unwrap();
+    // A second process with the same identity; the first one's open transaction is over.
+    first.begin().unwrap();
+    first.send(&ids(9100, 9200)).unwrap();
+    first.flush().unwrap();
+    let mut second = sink(&topic, Some(&identity));
+    second.begin().unwrap();
+    second.send(&ids(5200, 5300)).unwrap();
+    second.commit().unwrap();
+    let sent = first.send(&ids(9200, 9300));
+    let error = sent.and_then(|()| first.commit()).unwrap_err();
+    assert!(matches!(error, ConnectError::Fenced { .. }), "{error}");
+    let seen = seen(&topic);
+    let expected: BTreeSet<String> = (0..5300).map(|id| id.to_string()).collect();
+    assert_eq!(seen, expected);
+}
+
+/// `cargo xtask brokers` prints it; an optimised build: `TIDEGATE_KAFKA=… cargo test --release …`.
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_speed() {
+    let topic = topic("speed", "4");
+    let line = "x".repeat(150);
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..50_000));
+    let texts: ArrayRef = Arc::new(arrow::array::StringArray::from(vec![line; 50_000]));
+    let batch = RecordBatch::try_from_iter([("id", ids), ("text", texts)]).unwrap();
+    let mut sink = sink(&topic, None);
+    let begun = Instant::now();
+    for _ in 0..20 {
+        sink.send(&batch).unwrap();
+    }
+    sink.flush().unwrap();
+    println!("sent {:.0} records/s", 1e6 / begun.elapsed().as_secs_f64());
+    let mut source = source(&topic, &[]);
+    source.seek(&Positions::new()).unwrap();
+    let (begun, cpu) = (Instant::now(), cpu_seconds());
+    let (mut rows, mut polls, mut bytes) = (0, 0, 0);
+    while rows < 1_000_000 {
+        for one in source.poll(Duration::from_secs(5), 8 << 20).unwrap() {
+            rows += one.rows();
+            bytes += one.bytes();
+            polls += 1;
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    println!(
+        "read {:.0} records/s, {:.0} MB/s, {:.2} µs of CPU a record, in {polls} parts",
+        1e6 / seconds,
+        bytes as f64 / 1e6 / seconds,
+        (cpu_seconds() - cpu)
+    );
+}
+
+/// Seconds of CPU that this process has used.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let behind = text.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<f64> = behind
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    fields.iter().sum::<f64>() / 100.0
+}
