@@ -6,15 +6,17 @@
 //! takes its rows from, and whether its rows replace each other.
 
 mod aggregate;
+mod join;
 mod marker;
 mod prepare;
+mod rank;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::common::DFSchemaRef;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan, Union as UnionNode};
 use datafusion::physical_expr::PhysicalExpr;
 use tidegate_engine::{Engine, Planned};
 
@@ -25,6 +27,7 @@ use crate::options::{Input, Options, OutputMode};
 use crate::paths::{Part, Path, Timed, carried, trace};
 use crate::scan::Scan;
 use crate::stateless::{Stateless, Step};
+use crate::union::Union;
 
 /// A compiled plan.
 pub(crate) struct Compiled {
@@ -118,10 +121,16 @@ impl Compiler<'_> {
                 self.projection(input, &node.expr, &node.schema)
             }
             LogicalPlan::Filter(node) => {
+                if let Some(built) = self.top_rows(node, top)? {
+                    return Ok(built);
+                }
                 let input = self.build(&node.input, top)?;
                 self.filter(input, &node.predicate)
             }
             LogicalPlan::Aggregate(node) => self.aggregate(node, top),
+            LogicalPlan::Join(node) => self.join(node),
+            LogicalPlan::Union(node) => self.union(node),
+            LogicalPlan::Distinct(Distinct::All(input)) => self.distinct(input),
             other => Err(refused(other)),
         }
     }
@@ -182,6 +191,37 @@ impl Compiler<'_> {
             built = self.filter(built, filter)?;
         }
         Ok(built)
+    }
+
+    fn union(&mut self, node: &UnionNode) -> Result<Built> {
+        let inputs = node.inputs.iter().map(|input| self.build(input, false));
+        let inputs = inputs.collect::<Result<Vec<_>>>()?;
+        // An event time of the result is one in each of the inputs.
+        let mut times: Option<Vec<Timed>> = None;
+        for input in &inputs {
+            times = Some(match times {
+                None => input.times.clone(),
+                Some(times) => times
+                    .iter()
+                    .filter_map(|time| shared(time, input))
+                    .collect(),
+            });
+        }
+        let meanings: Vec<&str> = inputs.iter().map(|input| input.meaning.as_str()).collect();
+        Ok(Built {
+            meaning: format!("all of ({})", meanings.join("), (")),
+            scans: inputs
+                .iter()
+                .flat_map(|input| input.scans.clone())
+                .collect(),
+            operator: Box::new(Union {
+                inputs: inputs.into_iter().map(|input| input.operator).collect(),
+                schema: Arc::new(node.schema.as_arrow().clone()),
+            }),
+            schema: Arc::clone(&node.schema),
+            times: times.unwrap_or_default(),
+            key: None,
+        })
     }
 
     fn projection(
@@ -277,6 +317,17 @@ impl Compiler<'_> {
     }
 }
 
+/// An event time that is one of another input, too.
+fn shared(time: &Timed, other: &Built) -> Option<Timed> {
+    let same = other.times.iter().find(|known| known.path == time.path)?;
+    let sources = time.sources.iter().chain(&same.sources).copied().collect();
+    Some(Timed {
+        path: time.path,
+        offset: time.offset.min(same.offset),
+        sources,
+    })
+}
+
 /// Where the key columns of an updated result stand after a projection.
 fn carried_key(
     key: &[KeyColumn],
@@ -287,7 +338,7 @@ fn carried_key(
         .iter()
         .enumerate()
         .filter_map(|(at, expression)| {
-            let (path, shift) = trace(expression, schema)?;
+            let (path, shift) = trace(whole(expression), schema)?;
             (shift == 0).then_some((at, path))
         })
         .collect();
@@ -320,6 +371,15 @@ fn carried_key(
             )),
         })
         .collect()
+}
+
+/// Without casts between whole numbers, which keep them apart.
+fn whole(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Alias(alias) => whole(&alias.expr),
+        Expr::Cast(cast) if cast.field.data_type().is_integer() => whole(&cast.expr),
+        other => other,
+    }
 }
 
 /// Why a node cannot be streamed.

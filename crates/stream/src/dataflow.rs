@@ -1,8 +1,11 @@
 //! [`Dataflow`]: the door of this room.
 
+use std::sync::Arc;
+
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use datafusion::catalog::TableProvider;
 use tidegate_engine::{Engine, Planned};
 
 use crate::checkpoint::{
@@ -162,6 +165,21 @@ impl Dataflow {
         (self.watermark != BEFORE_ALL).then_some(self.watermark)
     }
 
+    /// A table that the query looks rows up in has changed: rows to come are joined to this
+    /// provider's, which has the columns of the one before.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn table_changed(
+        &mut self,
+        binding: &str,
+        provider: &Arc<dyn TableProvider>,
+    ) -> std::result::Result<(), StreamError> {
+        visit_mut(&mut self.root, &mut |operator| {
+            operator.table_changed(binding, provider)
+        })
+    }
+
     /// How it stands.
     pub fn stats(&self) -> Stats {
         let mut operators = Vec::new();
@@ -280,6 +298,7 @@ impl Dataflow {
             watermark,
         } = self.root.turn(&mut turn)?;
         self.watermark = watermark;
+        self.relieve()?;
         for batch in rows.into_iter().filter(|batch| batch.num_rows() > 0) {
             self.counters.rows_out += batch.num_rows() as u64;
             let columns = batch.columns().to_vec();
@@ -294,6 +313,25 @@ impl Dataflow {
             output.deletes.push(batch.project(&self.key)?);
         }
         Ok(output)
+    }
+
+    /// Spills state if there is too much of it; more than is needed, so that this is not for every batch.
+    fn relieve(&mut self) -> Result<()> {
+        let mut bytes = 0;
+        visit(self.root.as_ref(), &mut |operator| {
+            bytes += operator.bytes()
+        });
+        let budget = self.options.memory_bytes;
+        if bytes <= budget {
+            return Ok(());
+        }
+        let mut excess = bytes - budget / 4 * 3;
+        visit_mut(&mut self.root, &mut |operator| {
+            let before = operator.bytes();
+            operator.relieve(before.saturating_sub(excess))?;
+            excess = excess.saturating_sub(before.saturating_sub(operator.bytes()));
+            Ok(())
+        })
     }
 
     fn names(&self) -> String {

@@ -55,19 +55,6 @@ pub enum StreamError {
         message: String,
     },
 
-    /// State grew past what it may hold, and cannot spill.
-    #[error(
-        "{operator} holds {bytes} bytes of state, more than its budget of {budget}; raise the memory, or set a time to live"
-    )]
-    Budget {
-        /// The operator.
-        operator: String,
-        /// What it holds.
-        bytes: usize,
-        /// What it may hold.
-        budget: usize,
-    },
-
     /// The spill folder cannot be written or read. Make room, or name another folder.
     #[error("state cannot be spilled to {folder}: {source}")]
     Spill {

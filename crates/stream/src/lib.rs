@@ -10,7 +10,8 @@
 //!
 //! The parts: [`compile`] reads the plan; [`clock`] follows event time by partition; [`groups`] holds
 //! aggregates by key, on which [`window`], [`session`] and [`running`] are built; [`rank`] keeps the
-//! first rows of each key; [`join`] matches two sides; [`checkpoint`] names and encodes segments.
+//! first rows of each key; [`join`] matches two sides; [`parts`], [`pane`] and [`spill`] hold what is
+//! remembered; [`checkpoint`] names and encodes segments.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod checkpoint;
@@ -19,17 +20,23 @@ mod compile;
 mod dataflow;
 mod error;
 mod groups;
+mod join;
 mod keyed;
 mod lateness;
 mod operator;
 mod options;
+mod pane;
 mod parts;
 mod paths;
+mod rank;
 mod running;
 mod scan;
 mod session;
 mod slices;
+mod spill;
 mod stateless;
+mod suffix;
+mod union;
 mod window;
 mod window_state;
 

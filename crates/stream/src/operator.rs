@@ -4,7 +4,10 @@
 //! sees the rows of a turn before the watermark that they moved. Most turns find most of the tree
 //! with nothing to do.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
 use serde_json::Value;
 
 use crate::checkpoint::{SegmentReader, SegmentWriter};
@@ -119,6 +122,11 @@ pub(crate) trait Operator: Send {
         None
     }
 
+    /// Bytes of state in memory, about; asked after every turn.
+    fn bytes(&self) -> usize {
+        0
+    }
+
     /// How large its state is.
     fn stats(&self) -> Option<OperatorStats> {
         None
@@ -131,6 +139,11 @@ pub(crate) trait Operator: Send {
 
     /// Takes back what was saved.
     fn load(&mut self, _saved: &Value, _reader: &mut SegmentReader<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// A table that it looks rows up in has changed.
+    fn table_changed(&mut self, _binding: &str, _provider: &Arc<dyn TableProvider>) -> Result<()> {
         Ok(())
     }
 

@@ -47,7 +47,9 @@ pub struct Options {
     /// not touched for so many microseconds is forgotten; `None` keeps it for good. Results given
     /// out stay as they are; a key that comes again starts anew.
     pub time_to_live_micros: Option<i64>,
-    /// How many bytes of state may be held in memory before panes are spilled.
+    /// How many bytes of state may be held in memory before the panes of windows are spilled. State
+    /// that is asked for at every row (by key, sessions, joins, early results) is counted, but stays
+    /// in memory.
     pub memory_bytes: usize,
     /// The folder that panes are spilled to; made when first needed.
     pub spill_folder: PathBuf,

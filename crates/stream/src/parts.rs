@@ -226,6 +226,31 @@ impl Parts {
     }
 }
 
+/// Truths, eight to a byte, as hexadecimal digits.
+pub(crate) fn digits(flags: &[bool]) -> String {
+    let byte = |eight: &[bool]| {
+        let bits = eight.iter().enumerate();
+        bits.fold(0_u8, |byte, (at, flag)| byte | (u8::from(*flag) << at))
+    };
+    flags
+        .chunks(8)
+        .map(|eight| format!("{:02x}", byte(eight)))
+        .collect()
+}
+
+/// So many truths from hexadecimal digits.
+pub(crate) fn flags(digits: &str, count: usize) -> Result<Vec<bool>> {
+    let bytes = bits(digits)?;
+    if bytes.len() != count.div_ceil(8) {
+        return Err(StreamError::damaged(
+            "the manifest: flags of another number of rows",
+        ));
+    }
+    Ok((0..count)
+        .map(|row| bytes[row / 8] & (1 << (row % 8)) != 0)
+        .collect())
+}
+
 fn bits(digits: &str) -> Result<Vec<u8>> {
     let damaged =
         || StreamError::damaged("the manifest: rows that count are no hexadecimal digits");

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{SegmentReader, SegmentWriter, saved, to_save};
-use crate::error::{Result, StreamError};
+use crate::error::Result;
 use crate::groups::{Grouping, Groups};
 use crate::keyed::KeyedStates;
 use crate::operator::{Changes, Identity, Operator, Turn};
@@ -24,7 +24,6 @@ pub(crate) struct RunningAggregate {
     time_to_live: Option<i64>,
     /// When keys were last looked through for those that are too old.
     swept: i64,
-    budget: usize,
 }
 
 impl RunningAggregate {
@@ -43,7 +42,6 @@ impl RunningAggregate {
             meaning,
             time_to_live: options.time_to_live_micros,
             swept: i64::MIN,
-            budget: options.memory_bytes,
         })
     }
 
@@ -103,6 +101,10 @@ impl Operator for RunningAggregate {
         })
     }
 
+    fn bytes(&self) -> usize {
+        self.states.size()
+    }
+
     fn stats(&self) -> Option<OperatorStats> {
         Some(OperatorStats {
             name: "running aggregate".to_owned(),
@@ -123,18 +125,5 @@ impl Operator for RunningAggregate {
         let state: Saved = saved(state)?;
         self.swept = state.swept;
         self.states.load(&state.parts, reader)
-    }
-
-    fn relieve(&mut self, budget: usize) -> Result<()> {
-        let bytes = self.states.size();
-        match bytes > budget {
-            // States by key are asked for at every change, and cannot wait on a disk.
-            true => Err(StreamError::Budget {
-                operator: "a running aggregate".to_owned(),
-                bytes,
-                budget: self.budget,
-            }),
-            false => Ok(()),
-        }
     }
 }

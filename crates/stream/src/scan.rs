@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::SchemaRef;
 
-use crate::error::{Result, StreamError};
+use crate::error::Result;
 use crate::lateness::{Rule, late_rows};
 use crate::operator::{Changes, Event, Operator, Turn};
 
@@ -36,9 +36,11 @@ impl Operator for Scan {
             Some(columns) => batch.project(columns)?,
             None => batch,
         };
-        let batch = batch.with_schema(Arc::clone(&self.schema)).map_err(|_| {
-            StreamError::bug(format!("the scan of {} has other columns", self.binding))
-        })?;
+        // Names may differ; types were checked.
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let columns = batch.columns().to_vec();
+        let schema = Arc::clone(&self.schema);
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)?;
         Ok(Changes::rows(vec![batch], watermark))
     }
 

@@ -458,14 +458,18 @@ impl Operator for SessionAggregate {
         })
     }
 
-    fn stats(&self) -> Option<OperatorStats> {
+    fn bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, |index| index.size());
         let sessions = self.sessions.capacity() * size_of::<Vec<Session>>()
             + self.closing.len() * 2 * size_of::<Session>();
+        self.states.bytes() + index + sessions
+    }
+
+    fn stats(&self) -> Option<OperatorStats> {
         Some(OperatorStats {
             name: "session aggregate".to_owned(),
             rows: self.closing.len() as u64,
-            bytes: self.states.bytes() + index + sessions,
+            bytes: self.bytes(),
             spilled_bytes: 0,
         })
     }

@@ -1,5 +1,8 @@
 //! Dataflows against the same query over all rows at once.
 
+mod joins;
 mod keys;
+mod nexmark;
+mod ranks;
 mod support;
 mod windows;

@@ -318,6 +318,10 @@ impl Operator for WindowAggregate {
         })
     }
 
+    fn bytes(&self) -> usize {
+        self.state.bytes()
+    }
+
     fn stats(&self) -> Option<OperatorStats> {
         Some(self.state.stats())
     }

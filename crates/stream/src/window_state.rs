@@ -4,7 +4,7 @@
 //! ("frozen"): written to a checkpoint, spilled, or shared by several windows. For updated results,
 //! each open window also keeps the newest state of its keys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -12,11 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{SegmentReader, SegmentWriter, saved, to_save};
-use crate::error::Result;
+use crate::error::{Result, StreamError};
 use crate::groups::{Evaluated, Grouping, Groups};
 use crate::keyed::KeyedStates;
 use crate::options::{OperatorStats, Options};
+use crate::pane::{Frozen, Pane};
 use crate::slices::{Slices, Window};
+use crate::spill::{PARTS, Spill};
+use crate::suffix::Suffixes;
 use crate::window::{Layout, WindowColumns, WindowParts};
 
 /// The panes and windows of one operator.
@@ -29,72 +32,8 @@ pub(crate) struct WindowState {
     windows: Option<BTreeMap<Window, KeyedStates>>,
     /// Rows since the last early results.
     waiting: usize,
-}
-
-#[derive(Default)]
-struct Pane {
-    frozen: Vec<Frozen>,
-    live: Option<Groups>,
-}
-
-/// States of groups. They do not change.
-struct Frozen {
-    states: RecordBatch,
-    segment: Option<String>,
-}
-
-impl Pane {
-    /// Takes the states out of the live groups.
-    fn freeze(&mut self) -> Result<()> {
-        if let Some(mut live) = self.live.take()
-            && live.len() > 0
-        {
-            self.frozen.push(Frozen {
-                states: live.drain()?,
-                segment: None,
-            });
-        }
-        Ok(())
-    }
-
-    /// Puts states together that are about as large as those before them, so that their number stays
-    /// small and each is written few times.
-    fn compact(&mut self, grouping: &Arc<Grouping>) -> Result<()> {
-        while let [.., before, last] = self.frozen.as_slice()
-            && last.states.num_rows() * 2 >= before.states.num_rows()
-        {
-            let mut groups = Groups::new(grouping)?;
-            let from = self.frozen.len() - 2;
-            for frozen in self.frozen.drain(from..) {
-                groups.merge(&frozen.states)?;
-            }
-            self.frozen.push(Frozen {
-                states: groups.drain()?,
-                segment: None,
-            });
-        }
-        Ok(())
-    }
-
-    fn live(&mut self, grouping: &Arc<Grouping>) -> Result<&mut Groups> {
-        if self.live.is_none() {
-            self.live = Some(Groups::new(grouping)?);
-        }
-        self.live
-            .as_mut()
-            .ok_or_else(|| crate::StreamError::bug("a pane without groups"))
-    }
-
-    fn rows(&self) -> usize {
-        let frozen: usize = self.frozen.iter().map(|f| f.states.num_rows()).sum();
-        frozen + self.live.as_ref().map_or(0, Groups::len)
-    }
-
-    fn bytes(&self) -> usize {
-        let frozen = self.frozen.iter();
-        let frozen: usize = frozen.map(|f| f.states.get_array_memory_size()).sum();
-        frozen + self.live.as_ref().map_or(0, Groups::size)
-    }
+    spill: Spill,
+    suffixes: Suffixes,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -105,7 +44,7 @@ struct Saved {
 }
 
 impl WindowState {
-    pub(crate) fn new(parts: &WindowParts, _options: &Options) -> Self {
+    pub(crate) fn new(parts: &WindowParts, options: &Options) -> Self {
         Self {
             grouping: Arc::clone(&parts.grouping),
             layout: parts.layout.clone(),
@@ -113,12 +52,15 @@ impl WindowState {
             panes: BTreeMap::new(),
             windows: parts.updating.then(BTreeMap::new),
             waiting: 0,
+            spill: Spill::new(&options.spill_folder),
+            suffixes: Suffixes::default(),
         }
     }
 
     /// Adds rows to a pane.
     pub(crate) fn add(&mut self, pane: i64, given: &Evaluated) -> Result<()> {
         self.waiting += given.rows;
+        self.suffixes.changed(pane);
         let pane = self.panes.entry(pane).or_default();
         pane.live(&self.grouping)?.update(given)
     }
@@ -135,17 +77,15 @@ impl WindowState {
         let Some(windows) = &mut self.windows else {
             return Ok(());
         };
-        let live = |pane: &Pane| pane.live.as_ref().map_or(0, Groups::len);
-        let changed: usize = self.panes.values().map(live).sum();
+        let changed: usize = self.panes.values().map(Pane::live_groups).sum();
         let due = changed * self.slices.overlap() <= self.waiting.max(1024);
         if changed == 0 || !(due || flush) {
             return Ok(());
         }
         self.waiting = 0;
         let mut deltas: BTreeMap<Window, Vec<RecordBatch>> = BTreeMap::new();
-        for (start, pane) in std::mem::take(&mut self.panes) {
-            let Some(mut live) = pane.live else { continue };
-            let delta = live.drain()?;
+        for (start, mut pane) in std::mem::take(&mut self.panes) {
+            let Some(delta) = pane.drain()? else { continue };
             for window in self.slices.windows_of(start) {
                 if window.end > closed {
                     deltas.entry(window).or_default().push(delta.clone());
@@ -155,10 +95,8 @@ impl WindowState {
         for (window, deltas) in deltas {
             let delta = merged(&self.grouping, deltas)?;
             let states = match windows.entry(window) {
-                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                std::collections::btree_map::Entry::Vacant(free) => {
-                    free.insert(KeyedStates::new(&self.grouping)?)
-                }
+                btree_map::Entry::Occupied(known) => known.into_mut(),
+                btree_map::Entry::Vacant(free) => free.insert(KeyedStates::new(&self.grouping)?),
             };
             let results = states.apply(&delta, now)?;
             let ends = WindowColumns::repeated(window, results.rows);
@@ -186,85 +124,98 @@ impl WindowState {
             closing.extend(windows.iter().filter(|w| w.end > from && w.end <= to));
         }
         for window in closing {
-            let mut groups = self.gathered(window)?;
-            if groups.len() == 0 {
-                continue;
+            let panes = self.slices.panes_of(window);
+            match self.panes.range(panes).any(|(_, pane)| pane.is_spilled()) {
+                true => self.close_by_parts(window, out)?,
+                false => {
+                    let groups = self.gathered(window)?;
+                    self.give(window, groups, out)?;
+                }
             }
-            let results = groups.evaluate()?;
-            let ends = WindowColumns::repeated(window, results.rows);
-            out.push(self.layout.assemble(results, Some(&ends))?);
         }
         for pane in done {
             self.panes.remove(&pane);
+            self.suffixes.passed(pane);
+        }
+        Ok(())
+    }
+
+    fn give(&self, window: Window, mut groups: Groups, out: &mut Vec<RecordBatch>) -> Result<()> {
+        if groups.len() > 0 {
+            let results = groups.evaluate()?;
+            let ends = WindowColumns::repeated(window, results.rows);
+            out.push(self.layout.assemble(results, Some(&ends))?);
         }
         Ok(())
     }
 
     /// The groups of a window that closes.
     fn gathered(&mut self, window: Window) -> Result<Groups> {
-        let panes = self.slices.panes_of(window);
         if self.slices.overlap() == 1 {
             let pane = self.panes.remove(&window.start).unwrap_or_default();
-            let mut groups = match pane.live {
-                Some(live) => live,
-                None => Groups::new(&self.grouping)?,
-            };
-            for frozen in pane.frozen {
-                groups.merge(&frozen.states)?;
-            }
-            return Ok(groups);
+            return pane.into_groups(&self.grouping);
         }
-        let mut groups = Groups::new(&self.grouping)?;
-        for (_, pane) in self.panes.range_mut(panes) {
-            pane.freeze()?;
-            if pane.frozen.len() > 4 {
-                pane.compact(&self.grouping)?;
-            }
-            for frozen in &pane.frozen {
-                groups.merge(&frozen.states)?;
+        for (_, pane) in self.panes.range_mut(self.slices.panes_of(window)) {
+            pane.settle(&self.grouping)?;
+        }
+        let panes = self.panes.range(self.slices.panes_of(window));
+        self.suffixes.groups(&self.grouping, window, panes)
+    }
+
+    /// Closes a window of which some is on disk, one part of its keys after the other.
+    fn close_by_parts(&mut self, window: Window, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let mut parts: Vec<Vec<RecordBatch>> = vec![Vec::new(); PARTS];
+        for (_, pane) in self.panes.range_mut(self.slices.panes_of(window)) {
+            pane.settle(&self.grouping)?;
+            for states in pane.in_memory() {
+                let cut = self.spill.cut(states, self.grouping.keys_of(states))?;
+                for (part, states) in parts.iter_mut().zip(cut) {
+                    part.push(states);
+                }
             }
         }
-        Ok(groups)
+        for (number, part) in parts.into_iter().enumerate() {
+            let mut groups = Groups::new(&self.grouping)?;
+            for states in part {
+                groups.merge(&states)?;
+            }
+            for (_, pane) in self.panes.range(self.slices.panes_of(window)) {
+                for file in pane.on_disk() {
+                    groups.merge(&file.part(number)?)?;
+                }
+            }
+            self.give(window, groups, out)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let windows = self.windows.iter().flat_map(BTreeMap::values);
+        let windows: usize = windows.map(KeyedStates::size).sum();
+        let panes: usize = self.panes.values().map(Pane::bytes).sum();
+        windows + panes + self.suffixes.bytes()
     }
 
     pub(crate) fn stats(&self) -> OperatorStats {
         let windows = self.windows.iter().flat_map(BTreeMap::values);
-        let (rows, bytes) = windows.fold((0, 0), |(rows, bytes), states| {
-            (rows + states.len(), bytes + states.size())
-        });
-        let panes = self.panes.values();
-        let (rows, bytes) = panes.fold((rows, bytes), |(rows, bytes), pane| {
-            (rows + pane.rows(), bytes + pane.bytes())
-        });
+        let windows: usize = windows.map(KeyedStates::len).sum();
+        let panes: usize = self.panes.values().map(Pane::rows).sum();
         OperatorStats {
             name: "window aggregate".to_owned(),
-            rows: rows as u64,
-            bytes,
-            spilled_bytes: 0,
+            rows: (windows + panes) as u64,
+            bytes: self.bytes(),
+            spilled_bytes: self.panes.values().map(Pane::spilled_bytes).sum(),
         }
     }
 
     pub(crate) fn save(&mut self, closed: i64, writer: &mut SegmentWriter) -> Result<Value> {
+        let updating = self.windows.is_some();
         let mut panes = Vec::new();
         for (start, pane) in &mut self.panes {
-            pane.freeze()?;
-            pane.compact(&self.grouping)?;
-            let mut names = Vec::new();
-            for frozen in &mut pane.frozen {
-                match &frozen.segment {
-                    Some(name) => writer.keep(name),
-                    None => frozen.segment = Some(writer.write(&frozen.states)?),
-                }
-                names.extend(frozen.segment.clone());
-            }
-            panes.push((*start, names));
-        }
-        if self.windows.is_some() {
-            // Changes that no early result has told yet stay live.
-            for pane in self.panes.values_mut() {
-                for frozen in std::mem::take(&mut pane.frozen) {
-                    pane.live(&self.grouping)?.merge(&frozen.states)?;
-                }
+            panes.push((*start, pane.save(&self.grouping, writer)?));
+            if updating {
+                // Changes that no early result has told yet stay live.
+                pane.revive(&self.grouping)?;
             }
         }
         let windows = self.windows.as_mut().map(|windows| {
@@ -283,18 +234,16 @@ impl WindowState {
     pub(crate) fn load(&mut self, state: &Value, reader: &mut SegmentReader<'_>) -> Result<i64> {
         let state: Saved = saved(state)?;
         self.panes.clear();
+        self.suffixes.clear();
         for (start, names) in state.panes {
             let mut pane = Pane::default();
             for name in names {
                 let states = reader.read(&name)?;
                 self.grouping.check_keys(&states)?;
-                match self.windows.is_some() {
-                    true => pane.live(&self.grouping)?.merge(&states)?,
-                    false => pane.frozen.push(Frozen {
-                        states,
-                        segment: Some(name),
-                    }),
-                }
+                pane.add_frozen(Frozen::saved(states, name));
+            }
+            if self.windows.is_some() {
+                pane.revive(&self.grouping)?;
             }
             self.panes.insert(start, pane);
         }
@@ -309,17 +258,30 @@ impl WindowState {
         Ok(state.closed)
     }
 
-    pub(crate) fn relieve(&mut self, _budget: usize) -> Result<()> {
+    /// Spills panes until at most so many bytes are left; those that close last go first.
+    pub(crate) fn relieve(&mut self, budget: usize) -> Result<()> {
+        if self.windows.is_some() {
+            return Ok(());
+        }
+        self.suffixes.clear();
+        let mut bytes = self.bytes();
+        for pane in self.panes.values_mut().rev() {
+            if bytes <= budget {
+                break;
+            }
+            let before = pane.bytes();
+            pane.spill(&self.grouping, &self.spill)?;
+            bytes = bytes.saturating_sub(before) + pane.bytes();
+        }
         Ok(())
     }
 }
 
 /// States of several batches as one, each key once.
 fn merged(grouping: &Arc<Grouping>, mut batches: Vec<RecordBatch>) -> Result<RecordBatch> {
-    if batches.len() == 1
-        && let Some(one) = batches.pop()
-    {
-        return Ok(one);
+    if batches.len() == 1 {
+        let one = batches.pop();
+        return one.ok_or_else(|| StreamError::bug("no states to merge"));
     }
     let mut groups = Groups::new(grouping)?;
     for batch in &batches {

@@ -87,7 +87,7 @@ impl Compiler<'_> {
     }
 
     /// For a key that is a whole window: its end, as an expression.
-    fn window_end(&self, key: &Expr, input: &Built) -> Option<(Timed, Expr)> {
+    pub(super) fn window_end(&self, key: &Expr, input: &Built) -> Option<(Timed, Expr)> {
         let (path, _) = crate::paths::trace(key, &input.schema)?;
         let column = input.schema.field(path.column);
         if path.part != Part::Whole || !crate::paths::is_window(column.data_type()) {

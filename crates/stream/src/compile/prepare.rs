@@ -33,6 +33,8 @@ pub(crate) fn prepared(state: &SessionState, plan: &LogicalPlan) -> Result<Logic
         Arc::new(PushDownFilter::new()),
         Arc::new(OptimizeProjections::new()),
     ];
-    let optimizer = Optimizer::with_rules(rules);
-    Ok(optimizer.optimize(plan.clone(), state, |_, _| {})?)
+    let plan = Optimizer::with_rules(rules).optimize(plan.clone(), state, |_, _| {})?;
+    // Dropping columns puts projections between filters and what they filter.
+    let last: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(PushDownFilter::new())];
+    Ok(Optimizer::with_rules(last).optimize(plan, state, |_, _| {})?)
 }

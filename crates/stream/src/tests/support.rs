@@ -7,8 +7,8 @@ use arrow::array::{
     Array, ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
     UInt32Array,
 };
-use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use tidegate_engine::{Bindings, Engine, EngineSettings, Planned, memory};
 use tidegate_project::{RelationTarget, SourceMap};
@@ -156,10 +156,6 @@ impl Updated {
         rows.sort();
         rows
     }
-}
-
-pub fn time_type() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
 /// Events `(id, k, name, v, ts)` in the order of their times: about one a second.
@@ -329,6 +325,16 @@ pub fn appended(outputs: &[Output]) -> Vec<String> {
 
 /// Checks that appending over disorder within the delay gives what the batch gives.
 pub fn check_append(sql: &str, tables: &Tables, seeds: std::ops::Range<u64>) {
+    check_append_with(sql, tables, seeds, &options(OutputMode::Append));
+}
+
+/// As [`check_append`], with these options.
+pub fn check_append_with(
+    sql: &str,
+    tables: &Tables,
+    seeds: std::ops::Range<u64>,
+    options: &Options,
+) {
     let engine = engine();
     let query = plan(&engine, sql, tables);
     let expected = batch_rows(&engine, &query);
@@ -337,8 +343,7 @@ pub fn check_append(sql: &str, tables: &Tables, seeds: std::ops::Range<u64>) {
         let mut random = fastrand::Rng::with_seed(seed);
         let delay = random.i64(1..90 * SECOND);
         let pushes = pushes(&mut random, &query, tables, delay);
-        let options = options(OutputMode::Append);
-        let make = || flow(&engine, &query, delay, &options).unwrap();
+        let make = || flow(&engine, &query, delay, options).unwrap();
         let (outputs, flow) = run(&mut random, &make, &pushes, seed % 2 == 1);
         assert_eq!(flow.stats().late, 0, "{sql} (seed {seed})");
         assert_eq!(appended(&outputs), expected, "{sql} (seed {seed})");
@@ -364,9 +369,4 @@ pub fn check_update(sql: &str, tables: &Tables, seeds: std::ops::Range<u64>) {
         }
         assert_eq!(updated.sorted(), expected, "{sql} (seed {seed})");
     }
-}
-
-/// One table of all rows of several batches.
-pub fn one(batches: &[RecordBatch]) -> RecordBatch {
-    concat_batches(&batches[0].schema(), batches).unwrap()
 }

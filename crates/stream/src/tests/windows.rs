@@ -136,3 +136,34 @@ fn a_checkpoint_writes_only_what_is_new() {
         .unwrap();
     assert_eq!(store.save(&mut flow), 1);
 }
+
+#[test]
+fn panes_beyond_the_memory_are_spilled() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = crate::Options {
+        memory_bytes: 60_000,
+        spill_folder: folder.path().join("spill"),
+        ..options(OutputMode::Append)
+    };
+    let mut random = fastrand::Rng::with_seed(8);
+    let tables = Tables::from([("e", events(&mut random, 3000, 700))]);
+    for sql in [
+        "SELECT k, name, window(ts, '10 minutes') AS w, count(*) AS n, sum(v) AS s, max(name) AS m
+         FROM STREAM e GROUP BY k, name, window(ts, '10 minutes')",
+        "SELECT k, window(ts, '10 minutes', '1 minute') AS w, count(*) AS n, count(DISTINCT v) AS s
+         FROM STREAM e GROUP BY k, window(ts, '10 minutes', '1 minute')",
+    ] {
+        check_append_with(sql, &tables, 0..4, &options);
+        let engine = engine();
+        let query = plan(&engine, sql, &tables);
+        let mut flow = flow(&engine, &query, 3600 * SECOND, &options).unwrap();
+        let binding = &query.relations[0].0;
+        flow.push(binding, "0", &tables["e"], BEGIN).unwrap();
+        let stats = flow.stats();
+        assert!(stats.state_bytes() <= 60_000, "{stats:?}");
+        assert!(stats.operators[0].spilled_bytes > 10_000, "{stats:?}");
+        assert!(folder.path().join("spill").read_dir().unwrap().count() > 0);
+        flow.finish().unwrap();
+        assert_eq!(folder.path().join("spill").read_dir().unwrap().count(), 0);
+    }
+}
