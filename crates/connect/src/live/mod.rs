@@ -4,6 +4,7 @@
 //! A [`LiveSource`] is asked again and again for what has come ([`LiveSource::poll`]); it keeps no positions but the
 //! ones it is given. Which positions count is left to the pipeline, which commits them with the results.
 
+mod avro;
 mod codec;
 mod encode;
 mod fetched;
@@ -12,6 +13,7 @@ pub mod kafka;
 mod options;
 mod positions;
 mod reading;
+mod registry;
 mod sink;
 mod start;
 #[cfg(test)]
@@ -21,6 +23,7 @@ pub mod topic;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use avro::{AvroCodec, AvroEncoder};
 pub use codec::Codec;
 pub use encode::{Encoded, Encoder, Strings, ValueEncoder};
 pub use fetched::{ByteColumn, ByteColumnBuilder, COLUMN_BYTES_MAX, Fetched};
