@@ -5,6 +5,8 @@
 //! ones it is given. Which positions count is left to the pipeline, which commits them with the results.
 
 mod avro;
+#[cfg(test)]
+mod avro_tests;
 mod codec;
 mod encode;
 mod fetched;
@@ -12,6 +14,7 @@ mod headers;
 pub mod kafka;
 mod options;
 mod positions;
+mod protobuf;
 mod reading;
 mod registry;
 mod sink;
@@ -30,6 +33,7 @@ pub use fetched::{ByteColumn, ByteColumnBuilder, COLUMN_BYTES_MAX, Fetched};
 pub use headers::headers_type;
 pub use options::{LIVE_OPTIONS, LiveOptionSpec, LiveOptions, Subscription};
 pub use positions::{Offsets, Positions};
+pub use protobuf::ProtobufCodec;
 pub(crate) use reading::NO_VALUE;
 pub use reading::{LiveFormat, LivePiece, LiveReading, live_metadata_fields, raw_fields};
 pub use sink::{LiveSink, TopicSink};

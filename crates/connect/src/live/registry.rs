@@ -276,3 +276,82 @@ pub(crate) fn unframe(value: &[u8]) -> std::result::Result<(u32, &[u8]), String>
         [] => Err("it is empty".to_owned()),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server of fixed answers.
+    pub(crate) struct Answers {
+        /// Its address.
+        pub(crate) address: String,
+    }
+
+    impl Answers {
+        /// Answers these paths, and others with 404; as long as the process lives.
+        pub(crate) fn start(answers: &[(&str, &str)]) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = format!("http://{}", listener.local_addr().unwrap());
+            let answers: HashMap<String, String> = answers
+                .iter()
+                .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+                .collect();
+            std::thread::spawn(move || {
+                for stream in listener.incoming() {
+                    let mut stream = stream.unwrap();
+                    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                    let first = lines.next().unwrap().unwrap_or_default();
+                    let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+                    while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+                    let (status, text) = match answers.get(&path) {
+                        Some(text) => ("200 OK", text.as_str()),
+                        None => ("404 Not Found", "{}"),
+                    };
+                    let _ = write!(
+                        stream,
+                        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+                        text.len()
+                    );
+                }
+            });
+            Self { address }
+        }
+    }
+
+    #[test]
+    fn schemas_come_with_what_they_refer_to() {
+        let answers = Answers::start(&[
+            (
+                "/schemas/ids/3",
+                r#"{"schema":"main","schemaType":"PROTOBUF","references":[{"name":"a.proto","subject":"a b","version":2}]}"#,
+            ),
+            (
+                "/subjects/a%20b/versions/2",
+                r#"{"schema":"inner","id":1,"references":[]}"#,
+            ),
+        ]);
+        let registry = Registry::new(&answers.address, None).unwrap();
+        let found = registry.schema(3).unwrap().unwrap();
+        assert_eq!(found.kind, "PROTOBUF");
+        let inner = ("a.proto".to_owned(), "inner".to_owned());
+        assert_eq!(found.references, [inner]);
+        assert_eq!(registry.schema(4).unwrap(), None);
+    }
+
+    #[test]
+    fn a_registry_that_is_down_is_an_error_and_no_answer() {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", free.local_addr().unwrap());
+        drop(free);
+        let error = Registry::new(&address, None)
+            .unwrap()
+            .schema(1)
+            .unwrap_err();
+        assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
+        assert_eq!(error.kind(), crate::ErrorKind::Retry);
+        assert!(Registry::new("localhost", None).is_err());
+    }
+}
