@@ -6,10 +6,17 @@ foreign_kafka.py ADDRESS partitions TOPIC COUNT
 foreign_kafka.py ADDRESS trim TOPIC PARTITION OFFSET
 foreign_kafka.py ADDRESS produce TOPIC COUNT [NAME=VALUE…]   JSON with keys; transaction=commit|abort, bytes=N
 foreign_kafka.py ADDRESS consume TOPIC COUNT                  prints key, tab, value; committed records only
+foreign_kafka.py ADDRESS write-avro TOPIC REGISTRY COUNT      with two schemas by turns
+foreign_kafka.py ADDRESS read-avro TOPIC REGISTRY             prints each record as JSON
 """
 
+import io
 import json
+import struct
 import sys
+import urllib.request
+
+import fastavro
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
@@ -83,6 +90,68 @@ def consume(address, topic, count):
     consumer.close()
 
 
+def ask(registry, path, body=None):
+    request = urllib.request.Request(
+        f"{registry}/{path}",
+        data=body and json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def write_avro(address, topic, registry, count):
+    fields = [{"name": "id", "type": "long"}, {"name": "name", "type": ["null", "string"]}]
+    more = {"name": "more", "type": "double", "default": 0.5}
+    writers = []
+    for columns in (fields, [*fields, more]):
+        schema = {"type": "record", "name": "Row", "fields": columns}
+        body = {"schema": json.dumps(schema)}
+        number = ask(registry, f"subjects/{topic}-value/versions", body)["id"]
+        writers.append((number, fastavro.parse_schema(schema)))
+    producer = Producer({"bootstrap.servers": address})
+    for row in range(count):
+        number, schema = writers[row % 2]
+        body = io.BytesIO()
+        body.write(struct.pack(">bI", 0, number))
+        value = {"id": row, "name": f"name {row}" if row % 3 else None, "more": row / 4}
+        fastavro.schemaless_writer(body, schema, value)
+        producer.produce(topic, body.getvalue())
+    if producer.flush(60):
+        raise SystemExit("records did not arrive")
+
+
+def read_avro(address, topic, registry):
+    schemas = {}
+    for value in values(address, topic):
+        magic, number = struct.unpack(">bI", value[:5])
+        assert magic == 0
+        if number not in schemas:
+            schemas[number] = fastavro.parse_schema(
+                json.loads(ask(registry, f"schemas/ids/{number}")["schema"])
+            )
+        row = fastavro.schemaless_reader(io.BytesIO(value[5:]), schemas[number])
+        print(json.dumps(row))
+
+
+def values(address, topic):
+    consumer = Consumer(
+        {"bootstrap.servers": address, "group.id": "foreign", "enable.partition.eof": True}
+    )
+    partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+    left = len(partitions)
+    while left:
+        message = consumer.poll(10)
+        if message is None:
+            raise SystemExit("nothing came for ten seconds")
+        if message.error():
+            left -= 1
+        else:
+            yield message.value()
+    consumer.close()
+
+
 def main():
     address, what, topic, *rest = sys.argv[1:]
     admin = AdminClient({"bootstrap.servers": address})
@@ -99,6 +168,10 @@ def main():
         produce(address, topic, int(rest[0]), settings)
     elif what == "consume":
         consume(address, topic, int(rest[0]))
+    elif what == "write-avro":
+        write_avro(address, topic, rest[0], int(rest[1]))
+    elif what == "read-avro":
+        read_avro(address, topic, rest[0])
     else:
         raise SystemExit(__doc__)
 

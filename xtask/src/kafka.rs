@@ -125,6 +125,92 @@ impl Drop for Broker {
     }
 }
 
+/// A running Schema Registry (Apicurio's, which speaks Confluent's language); it ends with this value.
+#[derive(Debug)]
+pub struct Registry {
+    /// Its address, as the option `schemaRegistry` takes it.
+    pub address: String,
+    process: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Registry {
+    /// Starts one that keeps its schemas in memory.
+    pub fn start(places: &Places) -> Result<Self, Failure> {
+        let home = ensure_registry(places)?;
+        let folder = tempfile::tempdir().map_err(Failure::file("make", "a temporary folder"))?;
+        let [port] = free_ports()?;
+        let log = folder.path().join("log.txt");
+        let output = File::create(&log).map_err(Failure::file("make", &log))?;
+        let errors = output.try_clone().map_err(Failure::file("make", &log))?;
+        let process = Command::new("java")
+            .args(["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
+            .arg(format!("-Dquarkus.http.port={port}"))
+            .args(["-Dquarkus.http.host=127.0.0.1", "-jar"])
+            .arg(home.join(format!("apicurio-registry-app-{REGISTRY}-runner.jar")))
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .map_err(Failure::file("start", "java"))?;
+        let mut registry = Self {
+            address: format!("http://127.0.0.1:{port}/apis/ccompat/v7"),
+            process,
+            _folder: folder,
+        };
+        let begun = Instant::now();
+        while !read_text(&log)?.contains("Listening on") {
+            let ended = registry.process.try_wait();
+            let ended = ended.map_err(Failure::file("wait for", "the registry"))?;
+            if ended.is_some() || begun.elapsed() > START {
+                return Err(Failure::form("the Schema Registry", read_text(&log)?));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(registry)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The registry's version: the newest that runs on Java 17 and is in Maven Central.
+const REGISTRY: &str = "2.6.13.Final";
+
+/// The registry: from the cache folder, where Maven puts it when it is missing.
+fn ensure_registry(places: &Places) -> Result<PathBuf, Failure> {
+    let folder = places
+        .cache
+        .join("tools")
+        .join(format!("apicurio-{REGISTRY}"));
+    make_folder(&folder)?;
+    let _lock = lock(&folder.join("lock"))?;
+    let (home, stamp) = (folder.join("home"), folder.join("complete"));
+    if stamp.is_file() {
+        return Ok(home);
+    }
+    eprintln!("fetching a Schema Registry");
+    let mut output = std::ffi::OsString::from("-DoutputDirectory=");
+    output.push(&home);
+    Call::new("mvn")
+        .args(["-q", "-B"])
+        .arg("org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack")
+        .arg(format!(
+            "-Dartifact=io.apicurio:apicurio-registry-app:{REGISTRY}:tar.gz:all"
+        ))
+        .arg(output)
+        .or_say("install Maven and Java 17")
+        .in_folder(&folder)
+        .quiet()?;
+    write(&stamp, REGISTRY)?;
+    Ok(home)
+}
+
 /// The jars: from the cache folder, where Maven puts them when they are missing.
 fn ensure(places: &Places) -> Result<PathBuf, Failure> {
     let pom = places.root.join("xtask/kafka/pom.xml");

@@ -4,6 +4,9 @@
 //! A [`LiveSource`] is asked again and again for what has come ([`LiveSource::poll`]); it keeps no positions but the
 //! ones it is given. Which positions count is left to the pipeline, which commits them with the results.
 
+mod avro;
+#[cfg(test)]
+mod avro_tests;
 mod codec;
 mod encode;
 mod fetched;
@@ -11,7 +14,9 @@ mod headers;
 pub mod kafka;
 mod options;
 mod positions;
+mod protobuf;
 mod reading;
+mod registry;
 mod sink;
 mod start;
 #[cfg(test)]
@@ -21,12 +26,14 @@ pub mod topic;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use avro::{AvroCodec, AvroEncoder};
 pub use codec::Codec;
 pub use encode::{Encoded, Encoder, Strings, ValueEncoder};
 pub use fetched::{ByteColumn, ByteColumnBuilder, COLUMN_BYTES_MAX, Fetched};
 pub use headers::headers_type;
 pub use options::{LIVE_OPTIONS, LiveOptionSpec, LiveOptions, Subscription};
 pub use positions::{Offsets, Positions};
+pub use protobuf::ProtobufCodec;
 pub(crate) use reading::NO_VALUE;
 pub use reading::{LiveFormat, LivePiece, LiveReading, live_metadata_fields, raw_fields};
 pub use sink::{LiveSink, TopicSink};

@@ -141,14 +141,23 @@ impl Header {
         let written = info.writer_schema().map_err(|error| header(&error))?;
         let unfit = |error: &dyn std::fmt::Display| fail(format!("its schema: {error}"));
         let schema = Schema::parse(&written.json_string).map_err(|error| unfit(&error))?;
-        let mut header = Self {
+        Ok(Self {
             codec,
+            sync: info.sync(),
+            ..Self::of(schema).map_err(|error| unfit(&error))?
+        })
+    }
+
+    /// A header for records that stand alone; the error says what of the schema cannot be read.
+    pub(super) fn of(schema: Schema) -> Result<Self, String> {
+        let mut header = Self {
+            codec: None,
             schema,
             columns: SchemaRef::new(arrow::datatypes::Schema::empty()),
-            sync: info.sync(),
+            sync: [7; SYNC],
         };
         let reader = ReaderBuilder::new().build(header.framed(0, &[]));
-        header.columns = reader.map_err(|error| unfit(&error))?.schema();
+        header.columns = reader.map_err(|error| error.to_string())?.schema();
         Ok(header)
     }
 

@@ -3,6 +3,7 @@
 
 mod codec;
 mod container;
+pub(crate) mod records;
 mod schema;
 mod walk;
 

@@ -6,11 +6,15 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, Int64Array, RecordBatch};
 
 use super::*;
 use crate::ConnectError;
-use crate::live::{Encoder, LiveNote, LiveOptions, LiveSink, LiveSource, Positions};
+use crate::Piece;
+use crate::live::{
+    AvroCodec, AvroEncoder, Encoder, LiveFormat, LiveNote, LiveOptions, LiveReading, LiveSink,
+    LiveSource, Positions,
+};
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: call cargo xtask brokers"))
@@ -289,6 +293,44 @@ fn on_a_real_broker_foreigners_see_what_was_committed_and_nothing_else() {
     let seen = seen(&topic);
     let expected: BTreeSet<String> = (0..5300).map(|id| id.to_string()).collect();
     assert_eq!(seen, expected);
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_avro_goes_both_ways_through_a_registry() {
+    let registry = variable("TIDEGATE_REGISTRY");
+    let theirs = topic("avro", "1");
+    foreign(&["write-avro", &theirs, &registry, "100"]);
+    let pairs = [("format", "avro"), ("schemaRegistry", registry.as_str())];
+    let (options, read, _) = LiveOptions::take(pairs).unwrap();
+    let codec = Arc::new(AvroCodec::new(&options).unwrap());
+    let mut source = source(&theirs, &[]);
+    source.seek(&Positions::new()).unwrap();
+    let mut fetched = source.poll(Duration::from_secs(10), 1 << 20).unwrap();
+    let format = LiveFormat::Avro;
+    let found = LiveReading::discover(format, &read, Some(codec.as_ref()), &fetched).unwrap();
+    let names: Vec<&str> = found.columns.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["id", "name", "more"]);
+    let kind = "Kafka topic";
+    let read = Arc::new(read);
+    let reading = LiveReading::new(kind, format, Arc::new(found), read, None, Some(codec));
+    let decoded = reading.pieces(fetched.remove(0))[0].decode(0).unwrap();
+    assert_eq!(decoded.batch.columns.num_rows(), 100);
+    assert_eq!(decoded.batch.columns.column(2).null_count(), 50);
+
+    let ours = topic("avro.out", "1");
+    let servers = variable("TIDEGATE_KAFKA");
+    let pairs = [("bootstrapServers", servers.as_str()), ("topic", &ours)];
+    let (options, _) = KafkaSinkOptions::take(pairs).unwrap();
+    let other = AvroEncoder::new(&registry, None, &ours).unwrap();
+    let encoder = Encoder::new(Vec::new(), Some(Box::new(other)));
+    let mut sink = KafkaSink::new(&options, encoder).unwrap();
+    sink.send(&ids(0, 50)).unwrap();
+    sink.flush().unwrap();
+    let text = foreign(&["read-avro", &ours, &registry]);
+    let rows: Vec<String> = text.lines().map(str::to_owned).collect();
+    let expected: Vec<String> = (0..50).map(|id| format!("{{\"id\": {id}}}")).collect();
+    assert_eq!(rows, expected);
 }
 
 /// `cargo xtask brokers` prints it; an optimised build: `TIDEGATE_KAFKA=… cargo test --release …`.

@@ -1,0 +1,406 @@
+//! Values in Avro: with the id of their schema in a Schema Registry before them, or all by one schema that is given.
+//! Each is decoded by the schema it was written with; columns that only other schemas have are NULL.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array, new_null_array};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{Field, Fields};
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::codec::Codec;
+use super::fetched::Fetched;
+use super::reading::NO_VALUE;
+use super::registry::{MAGIC, Registered, Registry, unframe};
+use super::{LiveOptions, Strings, ValueEncoder};
+use crate::batch::{Malformed, MalformedKind};
+use crate::error::{ConnectError, Result};
+use crate::formats::avro::records::Records;
+use crate::formats::typed::{self, contract_type, to_contract, written};
+
+/// Decodes Avro.
+pub struct AvroCodec {
+    schemas: Schemas,
+    known: Mutex<BTreeMap<u32, Option<Arc<Records>>>>,
+}
+
+/// Where schemas are.
+enum Schemas {
+    Registry(Arc<Registry>),
+    Given(Arc<Records>),
+}
+
+impl AvroCodec {
+    /// As the options `schemaRegistry`, `avroSchema` or `schemaFile` say.
+    ///
+    /// # Errors
+    /// If none is given, the file cannot be read, or the schema is none.
+    pub fn new(options: &LiveOptions) -> Result<Self> {
+        let text = match (&options.avro_schema, &options.schema_file) {
+            (Some(text), _) => Some(text.clone()),
+            (None, Some(path)) => Some(
+                std::fs::read_to_string(path)
+                    .map_err(|error| ConnectError::from_io(path.clone(), error))?,
+            ),
+            (None, None) => None,
+        };
+        let schemas = match (text, &options.registry) {
+            (Some(text), _) => Schemas::Given(Arc::new(parse("the Avro schema", &text)?)),
+            (None, Some(address)) => {
+                let credentials = options.registry_credentials.clone();
+                Schemas::Registry(Arc::new(Registry::new(address, credentials)?))
+            }
+            (None, None) => {
+                return Err(ConnectError::Live {
+                    source_name: "the format avro".to_owned(),
+                    message: "there is no schema".to_owned(),
+                    help: "say schemaRegistry => 'http://…', schemaFile => '….avsc' or avroSchema => '{…}'"
+                        .to_owned(),
+                });
+            }
+        };
+        Ok(Self {
+            schemas,
+            known: Mutex::default(),
+        })
+    }
+
+    /// The schema of an id; `None` if there is none, or it is none of Avro.
+    fn of(&self, registry: &Registry, id: u32) -> Result<Option<Arc<Records>>> {
+        if let Some(known) = self.known.lock().get(&id) {
+            return Ok(known.clone());
+        }
+        let found = registry.schema(id)?;
+        let Some(found) = found else {
+            // It may be there later.
+            return Ok(None);
+        };
+        let records = match found.kind.as_str() {
+            "AVRO" => Some(Arc::new(parse(
+                &format!("the schema {id}"),
+                &with_references(&found),
+            )?)),
+            _ => None,
+        };
+        self.known.lock().insert(id, records.clone());
+        Ok(records)
+    }
+}
+
+fn parse(name: &str, text: &str) -> Result<Records> {
+    Records::parse(text).map_err(|message| ConnectError::Live {
+        source_name: name.to_owned(),
+        message: format!("it is not understood: {message}"),
+        help: "it must be a record of Avro".to_owned(),
+    })
+}
+
+/// A schema whose named types of other subjects are declared where they are used first.
+fn with_references(found: &Registered) -> String {
+    let Ok(mut value) = serde_json::from_str::<serde_json::Value>(&found.text) else {
+        return found.text.clone();
+    };
+    for (name, text) in &found.references {
+        if let Ok(declaration) = serde_json::from_str(text) {
+            declare(&mut value, name, &declaration);
+        }
+    }
+    value.to_string()
+}
+
+/// Puts a declaration where its name is used first.
+fn declare(value: &mut serde_json::Value, name: &str, declaration: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::String(used) if used == name => {
+            *value = declaration.clone();
+            true
+        }
+        serde_json::Value::Array(branches) => branches
+            .iter_mut()
+            .any(|branch| declare(branch, name, declaration)),
+        serde_json::Value::Object(object) => {
+            ["type", "items", "values", "fields"]
+                .iter()
+                .any(|key| match object.get_mut(*key) {
+                    Some(inner) => declare(inner, name, declaration),
+                    None => false,
+                })
+        }
+        _ => false,
+    }
+}
+
+/// Values of one schema: where they stand among the records, and their bytes.
+#[derive(Default)]
+struct Group {
+    rows: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+impl Codec for AvroCodec {
+    fn columns(&self, sample: &[Fetched]) -> Result<Fields> {
+        let records = match &self.schemas {
+            Schemas::Given(records) => Arc::clone(records),
+            Schemas::Registry(registry) => {
+                let Some(records) = self.newest(registry, sample)? else {
+                    return Ok(Fields::empty());
+                };
+                records
+            }
+        };
+        let column = |field: &Arc<Field>| {
+            let kind = contract_type(field.data_type());
+            Field::new(field.name(), kind, field.is_nullable())
+        };
+        Ok(records.columns().fields().iter().map(column).collect())
+    }
+
+    fn decode(&self, source: &str, fetched: &Fetched) -> Result<(Vec<String>, typed::Rows)> {
+        let mut groups: BTreeMap<u32, (Arc<Records>, Group)> = BTreeMap::new();
+        let mut malformed = Vec::new();
+        for row in 0..fetched.rows() {
+            let value = fetched.values.get(row);
+            match self.find(value)? {
+                Ok((id, records, body)) => {
+                    let (_, group) = groups
+                        .entry(id)
+                        .or_insert_with(|| (records, Group::default()));
+                    group.rows.push(row as u32);
+                    group.bytes.extend_from_slice(body);
+                }
+                Err(message) => malformed.push(Malformed {
+                    line: row as u64,
+                    raw: Bytes::copy_from_slice(value.unwrap_or_default()),
+                    kind: MalformedKind::Undecodable,
+                    message,
+                }),
+            }
+        }
+        let mut batches = Vec::with_capacity(groups.len());
+        for (records, group) in groups.into_values() {
+            let batch = records.decode(source, group.rows.len(), &group.bytes)?;
+            batches.push((group.rows, batch));
+        }
+        merge(source, batches, malformed)
+    }
+}
+
+/// The schema of a value with the body that it says what is in, or what is wrong with the value.
+type Found<'a> = std::result::Result<(u32, Arc<Records>, &'a [u8]), String>;
+
+impl AvroCodec {
+    fn newest(&self, registry: &Registry, sample: &[Fetched]) -> Result<Option<Arc<Records>>> {
+        if let Some(topic) = sample.first().map(|fetched| &fetched.topic)
+            && let Some((_, found)) = registry.newest(&format!("{topic}-value"))?
+            && found.kind == "AVRO"
+        {
+            let text = with_references(&found);
+            return parse("the newest schema", &text).map(|records| Some(Arc::new(records)));
+        }
+        // Named otherwise: what the records themselves say.
+        for fetched in sample {
+            for row in (0..fetched.rows()).rev() {
+                let id = fetched
+                    .values
+                    .get(row)
+                    .and_then(|value| unframe(value).ok());
+                if let Some((id, _)) = id
+                    && let Some(records) = self.of(registry, id)?
+                {
+                    return Ok(Some(records));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn find<'a>(&self, value: Option<&'a [u8]>) -> Result<Found<'a>> {
+        let Some(value) = value else {
+            return Ok(Err(NO_VALUE.to_owned()));
+        };
+        let (id, records, body) = match &self.schemas {
+            Schemas::Given(records) => (0, Arc::clone(records), value),
+            Schemas::Registry(registry) => {
+                let (id, body) = match unframe(value) {
+                    Ok(found) => found,
+                    Err(message) => return Ok(Err(message)),
+                };
+                match self.of(registry, id)? {
+                    Some(records) => (id, records, body),
+                    None => {
+                        return Ok(Err(format!(
+                            "the Schema Registry has no Avro schema with the id {id}"
+                        )));
+                    }
+                }
+            }
+        };
+        Ok(match records.check(body) {
+            Ok(()) => Ok((id, records, body)),
+            Err(message) => Err(message),
+        })
+    }
+}
+
+/// Rows of several schemas as one batch, in the order of the records.
+pub(super) fn merge(
+    source: &str,
+    batches: Vec<(Vec<u32>, RecordBatch)>,
+    malformed: Vec<Malformed>,
+) -> Result<(Vec<String>, typed::Rows)> {
+    let fail = |error| ConnectError::Arrow {
+        path: source.to_owned(),
+        source: error,
+    };
+    let mut names: Vec<String> = Vec::new();
+    for (_, batch) in &batches {
+        for field in batch.schema_ref().fields() {
+            if !names.contains(field.name()) {
+                names.push(field.name().clone());
+            }
+        }
+    }
+    let rows: Vec<u32> = batches.iter().flat_map(|(rows, _)| rows.clone()).collect();
+    let order = (batches.len() > 1).then(|| {
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        order.sort_by_key(|&at| rows[at as usize]);
+        UInt32Array::from(order)
+    });
+    let mut columns = Vec::with_capacity(names.len());
+    for (at, name) in names.iter().enumerate() {
+        let column = joined(name, &batches).map_err(fail)?;
+        let column = match &order {
+            Some(order) => take(&column, order, None).map_err(fail)?,
+            None => column,
+        };
+        columns.push((at, column));
+    }
+    let line = match &order {
+        Some(order) => order.values().iter().map(|&at| rows[at as usize]).collect(),
+        None => rows,
+    };
+    let rows = typed::Rows {
+        columns,
+        line,
+        malformed,
+    };
+    Ok((names, rows))
+}
+
+/// A column of several batches. Where they disagree about its type, it is text.
+fn joined(
+    name: &str,
+    batches: &[(Vec<u32>, RecordBatch)],
+) -> Result<ArrayRef, arrow::error::ArrowError> {
+    let mut parts: Vec<Option<ArrayRef>> = Vec::with_capacity(batches.len());
+    for (_, batch) in batches {
+        let column = batch.column_by_name(name);
+        parts.push(column.map(to_contract).transpose()?);
+    }
+    let mut kinds = parts.iter().flatten().map(|part| part.data_type().clone());
+    let first = kinds.next();
+    let same = kinds.all(|kind| Some(kind) == first);
+    if !same {
+        for part in parts.iter_mut().flatten() {
+            *part = written(part)?;
+        }
+    }
+    let kind = parts
+        .iter()
+        .flatten()
+        .map(|part| part.data_type().clone())
+        .next();
+    let kind = kind.unwrap_or(arrow::datatypes::DataType::Null);
+    let parts: Vec<ArrayRef> = parts
+        .into_iter()
+        .zip(batches)
+        .map(|(part, (rows, _))| part.unwrap_or_else(|| new_null_array(&kind, rows.len())))
+        .collect();
+    match parts.as_slice() {
+        [one] => Ok(Arc::clone(one)),
+        many => {
+            let many: Vec<&dyn Array> = many.iter().map(AsRef::as_ref).collect();
+            concat(&many)
+        }
+    }
+}
+
+/// Writes values in Avro, with the id of their schema in a Schema Registry before them.
+pub struct AvroEncoder {
+    registry: Registry,
+    subject: String,
+    /// The schema of the last rows, with its encoder.
+    last: Option<(arrow::datatypes::SchemaRef, arrow_avro::writer::Encoder)>,
+}
+
+impl AvroEncoder {
+    /// Registers schemas at `registry` as those of the values of `topic`.
+    ///
+    /// # Errors
+    /// If the address is none.
+    pub fn new(registry: &str, credentials: Option<(String, String)>, topic: &str) -> Result<Self> {
+        Ok(Self {
+            registry: Registry::new(registry, credentials)?,
+            subject: format!("{topic}-value"),
+            last: None,
+        })
+    }
+
+    fn prepare(&mut self, rows: &RecordBatch, sink: &str) -> Result<()> {
+        use arrow_avro::schema::{AvroSchema, FingerprintStrategy};
+        use arrow_avro::writer::WriterBuilder;
+        use arrow_avro::writer::format::AvroSoeFormat;
+
+        let schema = rows.schema();
+        if self.last.as_ref().is_some_and(|(last, _)| *last == schema) {
+            return Ok(());
+        }
+        let fail = |error: &dyn std::fmt::Display| ConnectError::Live {
+            source_name: sink.to_owned(),
+            message: format!("the rows cannot be written in Avro: {error}"),
+            help: "cast the columns to types that Avro has".to_owned(),
+        };
+        let avro = AvroSchema::try_from(schema.as_ref()).map_err(|error| fail(&error))?;
+        let id = self
+            .registry
+            .register(&self.subject, "AVRO", &avro.json_string)?;
+        let encoder = WriterBuilder::new(schema.as_ref().clone())
+            .with_fingerprint_strategy(FingerprintStrategy::Id(id))
+            .build_encoder::<AvroSoeFormat>()
+            .map_err(|error| fail(&error))?;
+        self.last = Some((schema, encoder));
+        Ok(())
+    }
+}
+
+impl ValueEncoder for AvroEncoder {
+    fn encode(&mut self, rows: &RecordBatch, sink: &str) -> Result<Strings> {
+        self.prepare(rows, sink)?;
+        let fail = |message: String| ConnectError::Live {
+            source_name: sink.to_owned(),
+            message: format!("the rows cannot be written in Avro: {message}"),
+            help: "cast the columns to types that Avro has".to_owned(),
+        };
+        let Some((_, encoder)) = &mut self.last else {
+            return Err(fail("there is no encoder".to_owned()));
+        };
+        encoder
+            .encode(rows)
+            .map_err(|error| fail(error.to_string()))?;
+        let encoded = encoder.flush();
+        let offsets = encoded.offsets();
+        let spans: Vec<_> = offsets
+            .windows(2)
+            .map(|pair| Some((pair[0], pair[1])))
+            .collect();
+        let first = encoded.bytes().first();
+        if spans.len() != rows.num_rows() || (!spans.is_empty() && first != Some(&MAGIC)) {
+            return Err(fail(
+                "the encoder gave other rows than it was given".to_owned(),
+            ));
+        }
+        Ok(Strings::new(encoded.bytes().clone(), spans))
+    }
+}
