@@ -54,6 +54,19 @@ pub(crate) struct OpenSource {
     pub(crate) reached: Positions,
 }
 
+impl OpenSource {
+    /// How many records are there that were not read, by `topic/partition`; nothing if the source does not say.
+    pub(crate) fn lag(&mut self) -> BTreeMap<String, i64> {
+        let states = self.source.partitions().unwrap_or_default();
+        let lag = states.iter().map(|state| {
+            let next = self.reached.get(&state.topic, state.partition);
+            let left = state.end - next.unwrap_or(state.earliest);
+            (format!("{}/{}", state.topic, state.partition), left.max(0))
+        });
+        lag.collect()
+    }
+}
+
 /// Records of a relation, to be read in one epoch.
 #[derive(Clone)]
 pub(crate) struct RecordsOrigin {

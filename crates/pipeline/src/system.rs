@@ -119,6 +119,27 @@ const TABLES: &[SystemTable] = &[
         rows: |workspace| Box::pin(runs(workspace)),
     },
     SystemTable {
+        name: "streams",
+        columns: &[
+            ("table", Kind::Text),
+            ("flow", Kind::Text),
+            ("status", Kind::Text),
+            ("rows", Kind::Count),
+            ("rows_per_second", Kind::Seconds),
+            ("rows_total", Kind::Count),
+            ("lag", Kind::Count),
+            ("lag_by_partition", Kind::Text),
+            ("watermark", Kind::Time),
+            ("state_rows", Kind::Count),
+            ("state_bytes", Kind::Count),
+            ("late", Kind::Count),
+            ("quarantined", Kind::Count),
+            ("epoch", Kind::Count),
+            ("updated", Kind::Time),
+        ],
+        rows: |workspace| Box::pin(streams(workspace)),
+    },
+    SystemTable {
         name: "tables",
         columns: &[
             ("table", Kind::Text),
@@ -216,6 +237,35 @@ async fn runs(workspace: &Workspace) -> Result<Vec<ArrayRef>> {
             runs.iter()
                 .map(|run| run.error.as_ref().map(ToString::to_string)),
         ),
+    ])
+}
+
+async fn streams(workspace: &Workspace) -> Result<Vec<ArrayRef>> {
+    let streams = crate::streams::read(workspace)?;
+    let whole = |value: i64| u64::try_from(value).ok();
+    Ok(vec![
+        text(streams.iter().map(|stream| Some(stream.table.as_str()))),
+        text(streams.iter().map(|stream| Some(stream.flow.as_str()))),
+        text(streams.iter().map(|stream| Some(stream.status.as_str()))),
+        count(streams.iter().map(|stream| whole(stream.rows))),
+        seconds(streams.iter().map(|stream| Some(stream.rows_per_second))),
+        count(streams.iter().map(|stream| whole(stream.rows_total))),
+        count(streams.iter().map(|stream| {
+            let lag = stream.lag.values().sum();
+            (!stream.lag.is_empty()).then_some(lag).and_then(whole)
+        })),
+        text(streams.iter().map(|stream| {
+            let lag = stream.lag.iter();
+            let lag: Vec<String> = lag.map(|(name, left)| format!("{name}: {left}")).collect();
+            (!lag.is_empty()).then(|| lag.join(", "))
+        })),
+        time(streams.iter().map(|stream| stream.watermark)),
+        count(streams.iter().map(|stream| whole(stream.state_rows))),
+        count(streams.iter().map(|stream| whole(stream.state_bytes))),
+        count(streams.iter().map(|stream| whole(stream.late))),
+        count(streams.iter().map(|stream| whole(stream.quarantined))),
+        count(streams.iter().map(|stream| stream.epoch.and_then(whole))),
+        time(streams.iter().map(|stream| Some(stream.updated_ms * 1_000))),
     ])
 }
 

@@ -133,8 +133,23 @@ Examples:
   tidegate run                           all tables
   tidegate run payments                  payments, and what it reads
   tidegate run --full-refresh payments   forget what payments holds, and read it all again
+  tidegate run --continuous              follow the sources, until Ctrl-C
   tidegate run --json | jq .status")]
     Run(Run),
+    /// Put lines into a topic, as records
+    #[command(after_help = "\
+Examples:
+  tidegate push payments payments.jsonl          each line of the file is a record
+  producer | tidegate push payments --key card   lines as they come; the field `card` decides the partition
+  echo '{\"id\": 1}' | tidegate push payments")]
+    Push(Push),
+    /// See the streams that `run --continuous` follows: rows/s, lag, watermark, state
+    #[command(after_help = "\
+Examples:
+  tidegate streams --watch
+  tidegate streams --json | jq .lag
+  tidegate query \"SELECT * FROM system.streams\"")]
+    Streams(Streams),
     /// Ask one question in SQL
     #[command(after_help = "\
 Examples:
@@ -234,9 +249,53 @@ pub struct Run {
     /// Forget what these tables hold and compute them from the beginning; without a name, all
     #[arg(long, value_name = "TABLE", num_args = 0..)]
     pub full_refresh: Option<Vec<String>>,
+    /// Follow the sources and keep all tables current, until Ctrl-C
+    #[arg(long, short)]
+    pub continuous: bool,
+    /// How often tables are committed while they are followed, such as `5 seconds`
+    #[arg(long, value_name = "LENGTH", default_value = "5 seconds", requires = "continuous", value_parser = length)]
+    pub every: std::time::Duration,
+    /// End by itself after so long, such as `1 minute`
+    #[arg(long = "for", value_name = "LENGTH", requires = "continuous", value_parser = length)]
+    pub for_length: Option<std::time::Duration>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// A length of time, as in SQL.
+fn length(text: &str) -> Result<std::time::Duration, String> {
+    tidegate_project::parse_length(text)
+        .filter(|length| !length.is_zero())
+        .ok_or_else(|| "expected a length of time such as `5 seconds`".to_owned())
+}
+
+/// `tidegate push`
+#[derive(Debug, Args)]
+pub struct Push {
+    /// The topic, as `CREATE TOPIC` declares it
+    #[arg(value_name = "TOPIC")]
+    pub topic: String,
+    /// A file with a record a line; without it, standard input
+    #[arg(value_name = "FILE")]
+    pub file: Option<std::path::PathBuf>,
+    /// The field of each JSON object that is the record's key [default: the topic's property `key`]
+    #[arg(long, value_name = "FIELD")]
+    pub key: Option<String>,
+    /// Print what was pushed as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `tidegate streams`
+#[derive(Debug, Args)]
+pub struct Streams {
+    /// Show it again every second, until Ctrl-C
+    #[arg(long, short)]
+    pub watch: bool,
+    /// How rows are printed
+    #[command(flatten)]
+    pub format: RowFormat,
 }
 
 /// How rows are printed.

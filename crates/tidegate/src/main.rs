@@ -48,6 +48,8 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::New(arguments) => commands::new::run(&arguments, context),
         Command::Check(arguments) => commands::check::run(&arguments, context),
         Command::Run(arguments) => commands::run::run(arguments, context),
+        Command::Push(arguments) => commands::push::run(&arguments, context),
+        Command::Streams(arguments) => commands::streams::run(&arguments, context),
         Command::Query(arguments) => commands::query::run(&arguments, context),
         Command::Shell => commands::shell::run(context),
         Command::Profile(arguments) => commands::profile::run(&arguments, context),

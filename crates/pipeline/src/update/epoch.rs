@@ -19,6 +19,8 @@ pub(crate) struct FlowState {
     pub(crate) log: FlowLog,
     pub(crate) target: Option<LakeTable>,
     pub(crate) quarantine: Option<LakeTable>,
+    /// The epoch of a flow that writes no table.
+    sent: Option<u64>,
 }
 
 impl FlowState {
@@ -27,13 +29,29 @@ impl FlowState {
             log: lake.flow_log(&flow),
             target: lake.table(target).await?,
             quarantine: lake.table(&target.quarantine()).await?,
+            sent: None,
+            flow,
+        })
+    }
+
+    /// Where a flow stands that writes no table: its newest intent is its commit.
+    pub(crate) async fn of_sink(lake: &Lake, flow: FlowId) -> Result<Self> {
+        let log = lake.flow_log(&flow);
+        Ok(Self {
+            target: None,
+            quarantine: None,
+            sent: log.newest().await?,
+            log,
             flow,
         })
     }
 
     /// The newest epoch in the target.
     pub(crate) fn committed(&self) -> Option<u64> {
-        self.target.as_ref()?.flow_epoch(&self.flow)
+        match self.sent {
+            Some(epoch) => Some(epoch),
+            None => self.target.as_ref()?.flow_epoch(&self.flow),
+        }
     }
 
     fn quarantined(&self) -> Option<u64> {

@@ -53,8 +53,8 @@ pub(crate) struct Feeds {
     until: Versions,
 }
 
-/// The versions that handed rows were committed as, by the path of the relation.
-type Versions = Arc<Mutex<BTreeMap<String, u64>>>;
+/// The tables that rows were handed from and the versions they were committed as, by the path of the relation.
+type Versions = Arc<Mutex<BTreeMap<String, (String, u64)>>>;
 
 /// Which columns of a relation are read, and how batches of them become batches of all.
 #[derive(Clone)]
@@ -183,7 +183,7 @@ impl Feeds {
         path: &str,
         provider: &Arc<dyn TableProvider>,
         columns: Columns,
-        handed: Option<Receiver<Handed>>,
+        handed: Option<(String, Receiver<Handed>)>,
     ) -> Result<()> {
         let state = engine.session_state();
         let plan = provider
@@ -210,7 +210,7 @@ impl Feeds {
                     return;
                 }
             }
-            let Some(mut handed) = handed else {
+            let Some((table, mut handed)) = handed else {
                 let _ = sender.send(Fed::Ended).await;
                 return;
             };
@@ -218,7 +218,9 @@ impl Feeds {
                 let batch = match handed.recv().await {
                     Some(Handed::Rows(batch)) => batch,
                     Some(Handed::Committed(version)) => {
-                        until.lock().extend(version.map(|version| (path, version)));
+                        until
+                            .lock()
+                            .extend(version.map(|version| (path, (table, version))));
                         break Fed::Ended;
                     }
                     // The table above failed: nothing of this round may count.

@@ -7,10 +7,12 @@
 mod destination;
 mod epoch;
 mod feed;
+mod follow;
 mod history;
 mod positions;
 mod refresh;
 mod round;
+mod sink;
 mod sources;
 mod stateful;
 mod stream;
@@ -20,7 +22,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub(crate) use epoch::{EpochCommit, EpochFiles, FlowState, TableCommit};
+pub use follow::OnRound;
 pub(crate) use refresh::{add_promises, quarantine_spec, spec_named, table_spec};
+pub(crate) use round::Kept;
 pub(crate) use stream::preload;
 
 use futures::StreamExt;
@@ -286,6 +290,13 @@ impl<'w> Update<'w> {
             Some(by) => Ok(Outcome::Blocked { by }),
             None => self.refresh_table(index, table, &mut report).await,
         };
+        self.close(table, &report, outcome.is_ok()).await;
+        let outcome = match outcome {
+            Err(PipelineError::Above) => Ok(Outcome::Blocked {
+                by: "a table above".to_owned(),
+            }),
+            outcome => outcome,
+        };
         report.outcome = outcome.unwrap_or_else(|error| Outcome::Failed {
             error: self.shown(&error),
         });
@@ -296,13 +307,34 @@ impl<'w> Update<'w> {
         (index, report)
     }
 
+    /// Tells the flows below that all rows of the round were handed on, and lets go of those that were handed here.
+    async fn close(&self, table: &Table, report: &TableReport, succeeded: bool) {
+        let Some(round) = &self.round else {
+            return;
+        };
+        for flow in self.workspace.project.flows_into(&table.name) {
+            for hub in round.hubs.values() {
+                hub.forget(&flow.name);
+            }
+        }
+        if let Some(hub) = round.hubs.get(&table.name.key()) {
+            hub.close(succeeded.then_some(report.version)).await;
+        }
+    }
+
     async fn refresh_table(
         &self,
         index: usize,
         table: &Table,
         report: &mut TableReport,
     ) -> Result<Outcome> {
-        if let TableKind::View { .. } = table.kind {
+        if table.kind == TableKind::Topic {
+            let (opener, name) = (self.workspace.opener(), table.name.clone());
+            let made = tokio::task::spawn_blocking(move || opener.topic(&name).map(drop));
+            made.await.map_err(|_| PipelineError::Worker)??;
+            return Ok(Outcome::Defined);
+        }
+        if table.kind.is_view() {
             return Ok(Outcome::Defined);
         }
         if self.watch.cancel.is_cancelled() {

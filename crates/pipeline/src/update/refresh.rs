@@ -12,9 +12,11 @@ use tidegate_gate::{
 };
 use tidegate_lake::{
     CommitMode, FlowId, Intent, Lake, LakeTable, NextLine, Offsets, OptimizeOptions, Positions,
-    Staged, TableSpec,
+    Staged, TableRead, TableSpec,
 };
-use tidegate_project::{ClusterBy, Flow, FlowKind, OnViolation, Table, TableKind, TableName};
+use tidegate_project::{
+    ClusterBy, Flow, FlowKind, OnViolation, Query, Table, TableKind, TableName,
+};
 
 use tidegate_stream::Dataflow;
 
@@ -64,8 +66,8 @@ pub(crate) struct Passed {
     pub(crate) next_lines: Vec<NextLine>,
     /// The keys of the table with those of the step.
     pub(crate) keys: Option<KeyIndex>,
-    /// The versions of tables that rows were handed on from, by relation.
-    pub(crate) until: BTreeMap<String, u64>,
+    /// The tables that rows were handed on from, and their versions then, by relation.
+    pub(crate) until: BTreeMap<String, (String, u64)>,
     /// How the good rows are committed, if not as the step says.
     pub(crate) mode: Option<CommitMode>,
     /// Late rows, where they are kept.
@@ -79,8 +81,52 @@ pub(crate) struct Passed {
 }
 
 impl Passed {
+    /// What a sink sent.
+    pub(super) fn of_sink(rows: u64, schema: SchemaRef) -> Self {
+        Self {
+            counts: Counts {
+                rows_in: rows,
+                good: rows,
+                ..Counts::default()
+            },
+            written: Written::default(),
+            schema,
+            next_lines: Vec::new(),
+            keys: None,
+            until: BTreeMap::new(),
+            mode: None,
+            late: None,
+            offsets: Offsets::new(),
+            dataflow: None,
+            state_files: Vec::new(),
+        }
+    }
+
+    /// The intent of the step, with all that is known only now. Saves the state.
+    pub(super) async fn intent(&mut self, step: &Step<'_>) -> Result<Intent> {
+        let mut intent = step.intent.clone();
+        intent.checkpoint = self.save(step).await?;
+        intent.offsets = std::mem::take(&mut self.offsets);
+        for (relation, (table, until)) in &self.until {
+            match intent
+                .tables
+                .iter_mut()
+                .find(|read| read.relation == *relation)
+            {
+                Some(read) => read.until = *until,
+                None => intent.tables.push(TableRead {
+                    relation: relation.clone(),
+                    table: table.clone(),
+                    after: None,
+                    until: *until,
+                }),
+            }
+        }
+        Ok(intent)
+    }
+
     /// Whether nothing was read, and nothing is to be written.
-    fn is_still(&self, step: &Step<'_>) -> bool {
+    pub(super) fn is_still(&self, step: &Step<'_>) -> bool {
         let Ok(moved) = self.moved(step) else {
             return false;
         };
@@ -97,11 +143,19 @@ impl Passed {
             let before = step.known.offsets.get(relation);
             before != Some(partitions) && !partitions.is_empty()
         });
+        let known = |relation: &String| step.known.tables.get(relation).map(|known| known.version);
         let tables = step.intent.tables.iter().any(|read| {
-            let until = self.until.get(&read.relation).unwrap_or(&read.until);
-            read.after != Some(*until)
+            let until = self
+                .until
+                .get(&read.relation)
+                .map_or(read.until, |(_, until)| *until);
+            read.after.is_some() && known(&read.relation) != Some(until)
         });
-        Ok(offsets || tables || !step.intent.files.is_empty())
+        let handed = self
+            .until
+            .iter()
+            .any(|(relation, (_, until))| known(relation) != Some(*until));
+        Ok(offsets || tables || handed || !step.intent.files.is_empty())
     }
 }
 
@@ -122,6 +176,9 @@ impl<'u, 'w> Refresh<'u, 'w> {
 
     /// Runs every flow of the table, one after the other: they write the same table.
     pub(crate) async fn run(&self, report: &mut TableReport) -> Result<Outcome> {
+        if let Some(target) = &self.table.sink {
+            return self.run_sink(target, report).await;
+        }
         let project = &self.update.workspace.project;
         self.update
             .workspace
@@ -198,7 +255,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
     }
 
     /// Keeps what the next round would have to read again.
-    fn keep(&self, step: &Step<'_>, passed: &mut Passed, epoch: Option<u64>) {
+    pub(super) fn keep(&self, step: &Step<'_>, passed: &mut Passed, epoch: Option<u64>) {
         let only = self
             .update
             .workspace
@@ -240,14 +297,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
         if let Some(late) = passed.late.take() {
             files.tables.insert(0, late);
         }
-        let mut intent = step.intent.clone();
-        intent.checkpoint = passed.save(step).await?;
-        intent.offsets = std::mem::take(&mut passed.offsets);
-        for read in &mut intent.tables {
-            if let Some(until) = passed.until.get(&read.relation) {
-                read.until = *until;
-            }
-        }
+        let intent = passed.intent(step).await?;
         EpochCommit {
             lake,
             state: &step.state,
@@ -278,6 +328,10 @@ impl<'u, 'w> Refresh<'u, 'w> {
         let mut state = load().await?;
         let spec = |name: &str| self.spec_named(state.target.as_ref(), name);
         if state.finish_pending(lake, &spec).await? {
+            if self.update.round.is_some() {
+                // These rows were handed to nobody: the flows below begin the next round behind them.
+                return Err(PipelineError::Above);
+            }
             state = load().await?;
         }
         let complete = self.table.kind == TableKind::MaterializedView;
@@ -306,7 +360,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
                     && positions.fingerprint == fingerprint
                     && reads.unmoved(&positions)
             }
-            false => !restart && !once && self.nothing_new(&reads),
+            false => !restart && !once && self.nothing_new(&flow.query, &reads),
         };
         if nothing_new && !(complete && restart) {
             report.notes.extend(reads.notes);
@@ -327,16 +381,16 @@ impl<'u, 'w> Refresh<'u, 'w> {
     }
 
     /// Whether no streaming leaf has anything that was not read yet.
-    fn nothing_new(&self, reads: &Reads) -> bool {
+    pub(super) fn nothing_new(&self, query: &Query, reads: &Reads) -> bool {
         let files = reads.files.values().all(|files| match &files.origin {
             Origin::Slices(slices) => slices.is_empty(),
             Origin::Records(records) => records.is_drained(),
         });
         if let Some(round) = &self.update.round
-            && reads
-                .table_reads
-                .iter()
-                .any(|read| round.hubs.contains_key(&read.table))
+            && self.update.leaves(query, "", false).iter().any(|leaf| {
+                let name = leaf.relation.target.table().filter(|_| leaf.streaming);
+                name.is_some_and(|name| round.hubs.contains_key(&name.key()))
+            })
         {
             return false;
         }

@@ -14,7 +14,10 @@ use tidegate_gate::KeyIndex;
 use tidegate_stream::Dataflow;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use tidegate_project::TableName;
+
 use crate::records::OpenSource;
+use crate::rows::CancelToken;
 
 /// How many batches may wait for a flow below.
 const WAITING_MAX: usize = 8;
@@ -23,6 +26,8 @@ const WAITING_MAX: usize = 8;
 pub(crate) struct Round {
     /// When it ends.
     pub(crate) deadline: Instant,
+    /// Ends it sooner.
+    pub(crate) stop: CancelToken,
     /// The tables that others read as a stream, by key.
     pub(crate) hubs: BTreeMap<String, Hub>,
     /// What stays open from round to round.
@@ -73,6 +78,19 @@ impl Hub {
             readers: Mutex::new(senders),
             waiting: Mutex::new(waiting),
         }
+    }
+
+    /// The name of a relation of a flow, as a reader.
+    pub(crate) fn reader(flow: &TableName, path: &str) -> String {
+        format!("{}\u{0}{path}", flow.key())
+    }
+
+    /// What a flow does not take, it will read from the table.
+    pub(crate) fn forget(&self, flow: &TableName) {
+        let prefix = Self::reader(flow, "");
+        self.waiting
+            .lock()
+            .retain(|reader, _| !reader.starts_with(&prefix));
     }
 
     /// What a reader is handed; once for each.

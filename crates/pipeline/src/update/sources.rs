@@ -159,8 +159,20 @@ impl<'w> Update<'w> {
                         reads.unversioned = true;
                         continue;
                     }
-                    let Some(table) = self.stored(name).await? else {
+                    let hub = self.round.as_ref().filter(|_| leaf.streaming);
+                    let hub = hub.and_then(|round| round.hubs.get(&name.key()));
+                    let base = hub.map(|hub| hub.base);
+                    let stored = match base {
+                        // Its rows are all handed on in this round.
+                        Some(None) => None,
+                        Some(Some(_)) | None => self.stored(name).await?,
+                    };
+                    let Some(table) = stored else {
                         continue;
+                    };
+                    let table = match base.flatten() {
+                        Some(version) => table.at(AsOf::Version(version)).await?,
+                        None => table,
                     };
                     let table = match as_of {
                         Some(as_of) => table.at(asof::resolve(as_of)?).await?,
@@ -271,7 +283,10 @@ impl<'w> Update<'w> {
             format: format.unwrap_or_default(),
             open,
             until,
-            cancel: self.watch.cancel.clone(),
+            cancel: match &self.round {
+                Some(round) => round.stop.clone(),
+                None => self.watch.cancel.clone(),
+            },
         };
         Ok(LeafFiles {
             options,

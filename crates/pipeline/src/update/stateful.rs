@@ -23,6 +23,7 @@ use tidegate_stream::{Dataflow, Input, Options, Output, OutputMode, StreamError,
 use super::epoch::TableCommit;
 use super::feed::{Columns, Feeds, Inlet, Next, programmed};
 use super::refresh::{Passed, Refresh, Step, UpsertBy};
+use super::round::Hub;
 use super::sources::Leaf;
 use crate::error::{PipelineError, Result};
 use crate::gates::GateSettings;
@@ -110,8 +111,8 @@ impl Flowing {
             }
         }
         drop(aside);
-        for (relation, rows) in output.future {
-            let load = self.untimely(&relation, &rows)?;
+        for (_, rows) in output.future {
+            let load = self.untimely(&rows)?;
             self.ready.push_back(load);
         }
         Ok(())
@@ -122,15 +123,15 @@ impl Flowing {
     }
 
     /// Rows that cannot be put into time, for the quarantine: as JSON, with the reason.
-    fn untimely(&self, relation: &str, rows: &RecordBatch) -> Result<Load> {
+    fn untimely(&self, rows: &RecordBatch) -> Result<Load> {
         let lines = json_lines(rows)?;
         let malformed = lines.into_iter().enumerate().map(|(row, raw)| Malformed {
             line: row as u64,
             raw: Buffer::from_vec(raw),
             kind: MalformedKind::Future,
-            message: format!(
-                "the event time is NULL, or later than now by more than 'tidegate.future' allows (in {relation})"
-            ),
+            message:
+                "the event time is NULL, or later than now by more than 'tidegate.future' allows"
+                    .to_owned(),
         });
         let none = RecordBatch::new_empty(rows.schema());
         let mut incoming = Incoming::typed(none, Arc::clone(&self.source));
@@ -360,7 +361,15 @@ impl Refresh<'_, '_> {
             let mut columns = read.get(binding).cloned().unwrap_or_default();
             let watermark = leaf.relation.watermark.as_ref();
             let time = watermark.and_then(|watermark| watermark.column());
-            let of_time = |schema: &Schema| time.and_then(|time| schema.index_of(time).ok());
+            let of_time = |schema: &Schema| {
+                let time = time.and_then(|time| schema.index_of(time).ok());
+                let all = 0..schema.fields().len();
+                let kept = all.filter(|&at| {
+                    let hidden = [METADATA, POSITION].contains(&schema.field(at).name().as_str());
+                    self.table.streaming.keep_late && !hidden
+                });
+                time.into_iter().chain(kept).collect::<Vec<_>>()
+            };
             if step.reads.files.contains_key(&leaf.path) {
                 let table = self
                     .update
@@ -381,7 +390,8 @@ impl Refresh<'_, '_> {
             let columns = Columns::new(provider.schema(), columns);
             let handed = self.update.round.as_ref().and_then(|round| {
                 let hub = round.hubs.get(&name.key())?;
-                hub.take(&format!("{}\u{0}{}", step.flow.name.key(), leaf.path))
+                let handed = hub.take(&Hub::reader(&step.flow.name, &leaf.path))?;
+                Some((name.key(), handed))
             });
             feeds
                 .table(engine, binding, &leaf.path, &provider, columns, handed)

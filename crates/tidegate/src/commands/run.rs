@@ -2,10 +2,15 @@
 
 mod report;
 
+use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
+use tidegate_pipeline::events::Silent;
 use tidegate_pipeline::{
-    CancelToken, FullRefresh, Outcome, UpdateReport, UpdateRequest, UpdateStatus, Watch, Workspace,
+    CancelToken, FullRefresh, Outcome, TableReport, UpdateReport, UpdateRequest, UpdateStatus,
+    Watch, Workspace,
 };
 
 use crate::arguments::Run;
@@ -13,6 +18,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::terminal::number;
 
 pub use report::draw;
 
@@ -32,9 +38,21 @@ pub fn run(arguments: Run, context: &Context) -> Result<Exit, Failure> {
     let cancel = CancelToken::default();
     let stop = cancel.clone();
     let folder = context.project_folder()?;
+    let (continuous, every, for_length) =
+        (arguments.continuous, arguments.every, arguments.for_length);
     let work = async {
         let workspace = context.open_in(&folder)?;
-        update(&workspace, &request, context, cancel).await
+        if !continuous {
+            return update(&workspace, &request, context, cancel).await;
+        }
+        if let Some(length) = for_length {
+            let cancel = cancel.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(length).await;
+                cancel.cancel();
+            });
+        }
+        follow(&workspace, &request, every, context, cancel).await
     };
     let report = context.block_on_stoppable(work, move || stop.cancel())?;
     let mut out = context.screen().out();
@@ -70,6 +88,55 @@ pub async fn update(
         .await;
     progress.finish();
     outcome.map_err(|error| Failure::in_workspace(workspace, error))
+}
+
+/// Follows the sources; says after each round what came of it.
+async fn follow(
+    workspace: &Workspace,
+    request: &UpdateRequest,
+    every: Duration,
+    context: &Context,
+    cancel: CancelToken,
+) -> Result<UpdateReport, Failure> {
+    let watch = Watch {
+        observer: Arc::new(Silent),
+        cancel,
+    };
+    let screen = context.screen();
+    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    let mut on_round = |tables: &[TableReport]| {
+        for table in tables {
+            for line in lines(table, &mut told) {
+                screen.remark(&line);
+            }
+        }
+    };
+    screen.remark("following the sources; `tidegate streams` shows how they stand. Ctrl-C ends it");
+    let outcome = workspace.follow(request, every, watch, &mut on_round);
+    outcome
+        .await
+        .map_err(|error| Failure::in_workspace(workspace, error))
+}
+
+/// What is said of a table after a round: what was committed, and a failure once.
+fn lines(table: &TableReport, told: &mut BTreeMap<String, String>) -> Vec<String> {
+    let name = &table.table;
+    match &table.outcome {
+        Outcome::Refreshed => {
+            let was = told.remove(name);
+            let again = if was.is_some() { " (well again)" } else { "" };
+            let bad = match table.quarantined + table.dropped {
+                0 => String::new(),
+                bad => format!(", {} kept out", number::count(bad)),
+            };
+            vec![format!("{name}: {} rows{bad}{again}", number::count(table.good))]
+        }
+        Outcome::Failed { error } if told.get(name) != Some(error) => {
+            told.insert(name.clone(), error.clone());
+            vec![format!("{name} failed, and is tried again: {error}")]
+        }
+        _ => table.notes.clone(),
+    }
 }
 
 /// The exit code of an update.
