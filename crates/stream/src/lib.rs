@@ -16,6 +16,7 @@
 
 mod checkpoint;
 mod clock;
+mod columns;
 mod compile;
 mod dataflow;
 mod error;

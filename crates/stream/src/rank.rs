@@ -4,27 +4,30 @@
 //! when others take their place (updated results); when the watermark says that no earlier row can come;
 //! when the window that they are ranked in has closed; or, if all are alike, at once and once.
 
+mod keeping;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{Int64Type, Schema, SchemaRef};
+use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
-use datafusion::physical_plan::aggregates::order::GroupOrdering;
+use datafusion::physical_plan::aggregates::group_values::GroupValues;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{SegmentReader, SegmentWriter, saved, to_save};
 use crate::clock::BEFORE_ALL;
-use crate::error::{Result, StreamError};
+use crate::columns::{arrays, fitted};
+use crate::error::Result;
 use crate::keyed::with_numbers;
 use crate::operator::{Changes, Identity, Operator, Turn};
 use crate::options::OperatorStats;
 use crate::parts::{Parts, Place};
 use crate::window::{shifted, times};
+use keeping::index;
 
 const SEQUENCE: &str = "sequence#";
 const GIVEN: &str = "given#";
@@ -381,195 +384,6 @@ impl Rank {
         out.push(rows);
         Ok(())
     }
-
-    /// Forgets keys that were not touched for too long.
-    fn sweep(&mut self, now: i64) -> Result<()> {
-        let Some(life) = self.parts.time_to_live else {
-            return Ok(());
-        };
-        if now.saturating_sub(self.swept) < life / 8 {
-            return Ok(());
-        }
-        self.swept = now;
-        let before = now.saturating_sub(life);
-        let settled = self.parts.when == When::Settled;
-        let mut gone = false;
-        for ranked in &mut self.ranked {
-            let waits = settled && !ranked.kept.is_empty();
-            let used = ranked.given > 0 || !ranked.kept.is_empty();
-            if used && !waits && ranked.touched < before {
-                self.kept -= ranked.kept.len();
-                *ranked = Ranked::default();
-                gone = true;
-            }
-        }
-        match gone {
-            true => self.rebuild(),
-            false => Ok(()),
-        }
-    }
-
-    fn tidy(&mut self) -> Result<()> {
-        // Keys whose time has passed stay in the index until it is made anew.
-        let passes = matches!(self.parts.when, When::Closed | When::First);
-        let passed = passes
-            && self.parts.time.is_some()
-            && self.ranked.len() > 4 * self.waiting.len() + 65_536;
-        match passed || self.rows.is_untidy(self.kept) || self.given.is_untidy(self.ranked.len()) {
-            true => self.rebuild(),
-            false => Ok(()),
-        }
-    }
-
-    /// Puts together what is still used, and numbers its keys anew.
-    fn rebuild(&mut self) -> Result<()> {
-        let rows = self.places();
-        let first = self.rows.rewrite(&rows)?;
-        let rows: Vec<Place> = (0..rows.len()).map(|row| first.after(row)).collect();
-        let given = self.given_places();
-        let first = self.given.rewrite(&given)?;
-        let given: Vec<Place> = (0..given.len()).map(|row| first.after(row)).collect();
-        let touched = self.touched();
-        self.adopt(&rows, &given)?;
-        for (ranked, touched) in self.ranked.iter_mut().zip(touched) {
-            ranked.touched = touched;
-        }
-        Ok(())
-    }
-
-    /// When keys were touched, in the order in which [`Self::adopt`] will number them.
-    fn touched(&self) -> Vec<i64> {
-        let given = self
-            .ranked
-            .iter()
-            .filter(|ranked| ranked.given_at.is_some());
-        let kept = self
-            .ranked
-            .iter()
-            .filter(|ranked| ranked.given_at.is_none() && !ranked.kept.is_empty());
-        given.chain(kept).map(|ranked| ranked.touched).collect()
-    }
-
-    fn places(&self) -> Vec<Place> {
-        let kept = self.ranked.iter().flat_map(|ranked| &ranked.kept);
-        kept.filter_map(|kept| match kept.row {
-            Row::At(place) => Some(place),
-            Row::New(_) => None,
-        })
-        .collect()
-    }
-
-    fn given_places(&self) -> Vec<Place> {
-        self.ranked
-            .iter()
-            .filter_map(|ranked| ranked.given_at)
-            .collect()
-    }
-
-    /// Makes everything else from the rows at these places, and the keys of which some have come
-    /// out.
-    fn adopt(&mut self, rows: &[Place], given: &[Place]) -> Result<()> {
-        self.ranked.clear();
-        self.waiting.clear();
-        self.kept = rows.len();
-        self.index = index(&self.parts.key_schema)?;
-        if !given.is_empty() {
-            let batch = self.given.gather(given)?;
-            let count = self.parts.keys.len();
-            let numbers = self.number_keys(&batch.columns()[..count], batch.num_rows())?;
-            let (counts, touched) = (own(&batch, GIVEN)?, own(&batch, TOUCHED)?);
-            for (row, key) in numbers.into_iter().enumerate() {
-                let ranked = &mut self.ranked[key];
-                ranked.given = usize::try_from(counts.value(row)).unwrap_or(0);
-                ranked.given_at = Some(given[row]);
-                ranked.touched = touched.value(row);
-            }
-            if self.parts.when == When::First && self.parts.time.is_some() {
-                self.wait_for_keys(&batch)?;
-            }
-        }
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let batch = self.rows.gather(rows)?;
-        let sequences = own(&batch, SEQUENCE)?;
-        let schema = self.parts.input_schema.as_ref().clone();
-        let columns = batch.columns()[..schema.fields().len()].to_vec();
-        let batch = crate::groups::batch(schema, columns, batch.num_rows())?;
-        let keys = self.number(&batch)?;
-        let orders = self.orders(&batch)?;
-        let times = self.times(&batch)?;
-        for (row, key) in keys.into_iter().enumerate() {
-            let time = times.as_ref().and_then(|times| times[row]);
-            let time = time.unwrap_or(BEFORE_ALL);
-            self.ranked[key].kept.push(Kept {
-                order: orders
-                    .as_ref()
-                    .map_or(&[] as &[u8], |orders| orders.row(row).data())
-                    .into(),
-                sequence: sequences.value(row),
-                time,
-                row: Row::At(rows[row]),
-            });
-            if matches!(self.parts.when, When::Settled | When::Closed) {
-                self.waiting.insert((time, key));
-            }
-        }
-        for ranked in &mut self.ranked {
-            let by = |one: &Kept, other: &Kept| {
-                (&one.order, one.sequence).cmp(&(&other.order, other.sequence))
-            };
-            ranked.kept.sort_unstable_by(by);
-        }
-        Ok(())
-    }
-
-    /// Keys that hold a time are forgotten once it has passed; here the keys alone are at hand.
-    fn wait_for_keys(&mut self, batch: &RecordBatch) -> Result<()> {
-        let count = self.parts.keys.len();
-        if count != self.parts.input_schema.fields().len() {
-            return Err(StreamError::bug("distinct rows by a part of their columns"));
-        }
-        let schema = self.parts.input_schema.as_ref().clone();
-        let columns = batch.columns()[..count].to_vec();
-        let rows = crate::groups::batch(schema, columns, batch.num_rows())?;
-        let keys = self.number(&rows)?;
-        if let Some(times) = self.times(&rows)? {
-            let times = times.into_iter().zip(keys);
-            let times = times.filter_map(|(time, key)| Some((time?, key)));
-            self.waiting.extend(times);
-        }
-        Ok(())
-    }
-}
-
-fn own(batch: &RecordBatch, name: &str) -> Result<Int64Array> {
-    let column = batch.column_by_name(name);
-    let column = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
-    column
-        .cloned()
-        .ok_or_else(|| StreamError::damaged(format!("a segment of ranked rows has no `{name}`")))
-}
-
-fn index(keys: &SchemaRef) -> Result<Option<Box<dyn GroupValues>>> {
-    if keys.fields().is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(new_group_values(
-        Arc::clone(keys),
-        &GroupOrdering::None,
-    )?))
-}
-
-/// The values of expressions for every row of a batch.
-pub(crate) fn arrays(
-    expressions: &[Arc<dyn PhysicalExpr>],
-    batch: &RecordBatch,
-) -> Result<Vec<ArrayRef>> {
-    let arrays = expressions
-        .iter()
-        .map(|expression| expression.evaluate(batch)?.into_array(batch.num_rows()));
-    Ok(arrays.collect::<datafusion::common::Result<_>>()?)
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -665,51 +479,4 @@ impl Operator for Rank {
         }
         Ok(())
     }
-}
-
-/// Rows that were kept by the columns of before, as rows of the columns of now: columns that are new
-/// are NULL.
-pub(crate) fn fitted(schema: &SchemaRef, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
-    let before = batch.schema_ref();
-    let count = schema.fields().len();
-    let same = before.fields().len() > count
-        && schema
-            .fields()
-            .iter()
-            .zip(before.fields())
-            .all(|(now, before)| {
-                now.name() == before.name() && now.data_type() == before.data_type()
-            })
-        && before.fields()[count..]
-            .iter()
-            .all(|field| field.name().ends_with('#'));
-    if same {
-        return Ok(None);
-    }
-    let mut fields = Vec::new();
-    let mut columns: Vec<ArrayRef> = Vec::new();
-    for field in schema.fields() {
-        let found = batch.column_by_name(field.name());
-        let found = found.filter(|column| column.data_type() == field.data_type());
-        columns.push(match found {
-            Some(column) => Arc::clone(column),
-            None if field.is_nullable() => {
-                arrow::array::new_null_array(field.data_type(), batch.num_rows())
-            }
-            None => {
-                return Err(StreamError::StateMismatch {
-                    operator: "the rows that are kept".to_owned(),
-                    reason: format!("they have no `{}`, which cannot be NULL", field.name()),
-                });
-            }
-        });
-        fields.push(Arc::clone(field));
-    }
-    for (field, column) in before.fields().iter().zip(batch.columns()) {
-        if field.name().ends_with('#') {
-            fields.push(Arc::clone(field));
-            columns.push(Arc::clone(column));
-        }
-    }
-    crate::groups::batch(Schema::new(fields), columns, batch.num_rows()).map(Some)
 }

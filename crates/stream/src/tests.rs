@@ -1,5 +1,6 @@
 //! Dataflows against the same query over all rows at once.
 
+mod clocks;
 mod joins;
 mod keys;
 mod nexmark;

@@ -136,16 +136,8 @@ impl Compiler<'_> {
         let slices = match windowed.marker {
             Marker::Slices(slices) => slices,
             Marker::Session { gap } => {
-                let session = (gap, slot, updating);
-                return self.session(
-                    input,
-                    windowed,
-                    grouping,
-                    layout,
-                    meaning,
-                    (node, grouped),
-                    session,
-                );
+                let place = (node, grouped, slot, updating);
+                return self.session(input, windowed, (grouping, layout), meaning, place, gap);
             }
         };
         let offset = windowed.event.offset;
@@ -231,12 +223,12 @@ impl Compiler<'_> {
         &mut self,
         input: Built,
         windowed: Windowed,
-        grouping: Grouping,
-        layout: Layout,
+        (grouping, layout): (Grouping, Layout),
         meaning: String,
-        (node, grouped): (&AggregateNode, &GroupedBy),
-        (gap, slot, updating): (i64, usize, bool),
+        place: (&AggregateNode, &GroupedBy, usize, bool),
+        gap: i64,
     ) -> Result<Built> {
+        let (node, grouped, slot, updating) = place;
         self.close_by(&input, &windowed.event, |shift| Rule {
             slot,
             shift,

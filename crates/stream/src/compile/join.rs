@@ -69,30 +69,7 @@ impl Compiler<'_> {
     }
 
     fn streams(&mut self, node: &JoinNode) -> Result<Built> {
-        let supported = matches!(
-            node.join_type,
-            JoinType::Inner
-                | JoinType::Left
-                | JoinType::Right
-                | JoinType::Full
-                | JoinType::LeftSemi
-                | JoinType::LeftAnti
-        );
-        if !supported {
-            return Err(StreamError::unsupported(
-                format!(
-                    "a {} join of two streams cannot be streamed",
-                    node.join_type
-                ),
-                "write it as an INNER or LEFT join",
-            ));
-        }
-        if node.on.is_empty() {
-            return Err(StreamError::unsupported(
-                "a join of two streams without an equality would compare each row with all others",
-                "join by a key, or by the windows of both",
-            ));
-        }
+        check_join(node)?;
         let left = self.build(&node.left, false)?;
         let right = self.build(&node.right, false)?;
         let both: DFSchemaRef = Arc::new(left.schema.join(&right.schema)?);
@@ -112,21 +89,7 @@ impl Compiler<'_> {
         }
         let times = join_times(&left, &right, most.as_ref(), least.as_ref(), node.join_type);
         let span = span(most.as_ref(), least.as_ref());
-        let meaning = format!(
-            "{} of ({}) and ({}) on {}{}",
-            node.join_type,
-            left.meaning,
-            right.meaning,
-            node.on
-                .iter()
-                .map(|(one, other)| format!("{} = {}", self.text(one), self.text(other)))
-                .collect::<Vec<_>>()
-                .join(" and "),
-            node.filter
-                .as_ref()
-                .map(|filter| format!(" where {}", self.text(filter)))
-                .unwrap_or_default(),
-        );
+        let meaning = self.join_meaning(node, &left, &right);
         let (one, other): (Vec<Expr>, Vec<Expr>) = node.on.iter().cloned().unzip();
         let converter = self.converter(&one, &left.schema)?;
         let hasher = DefaultHashBuilder::default();
@@ -162,6 +125,24 @@ impl Compiler<'_> {
             key: None,
             meaning,
         })
+    }
+
+    fn join_meaning(&self, node: &JoinNode, left: &Built, right: &Built) -> String {
+        format!(
+            "{} of ({}) and ({}) on {}{}",
+            node.join_type,
+            left.meaning,
+            right.meaning,
+            node.on
+                .iter()
+                .map(|(one, other)| format!("{} = {}", self.text(one), self.text(other)))
+                .collect::<Vec<_>>()
+                .join(" and "),
+            node.filter
+                .as_ref()
+                .map(|filter| format!(" where {}", self.text(filter)))
+                .unwrap_or_default(),
+        )
     }
 
     fn join_side(
@@ -313,6 +294,35 @@ impl Compiler<'_> {
             meaning: format!("{} joined to {}", input.meaning, table_names(table, self)),
         })
     }
+}
+
+/// Whether a join of two streams can be streamed at all.
+fn check_join(node: &JoinNode) -> Result<()> {
+    let supported = matches!(
+        node.join_type,
+        JoinType::Inner
+            | JoinType::Left
+            | JoinType::Right
+            | JoinType::Full
+            | JoinType::LeftSemi
+            | JoinType::LeftAnti
+    );
+    if !supported {
+        return Err(StreamError::unsupported(
+            format!(
+                "a {} join of two streams cannot be streamed",
+                node.join_type
+            ),
+            "write it as an INNER or LEFT join",
+        ));
+    }
+    if node.on.is_empty() {
+        return Err(StreamError::unsupported(
+            "a join of two streams without an equality would compare each row with all others",
+            "join by a key, or by the windows of both",
+        ));
+    }
+    Ok(())
 }
 
 fn table_names(plan: &LogicalPlan, compiler: &Compiler<'_>) -> String {

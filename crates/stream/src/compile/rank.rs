@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::row::SortField;
 use datafusion::common::{DFSchemaRef, ScalarValue};
 use datafusion::logical_expr::expr::{Sort, WindowFunctionDefinition};
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Window};
+use datafusion::physical_expr::PhysicalExpr;
 
 use super::{Built, Compiler, KeyColumn};
 use crate::OutputMode;
@@ -15,6 +16,8 @@ use crate::error::{Result, StreamError};
 use crate::lateness::{Rule, Windows};
 use crate::paths::{Timed, carried, time_of, trace};
 use crate::rank::{Rank, RankParts, When};
+
+type Compiled = Arc<dyn PhysicalExpr>;
 
 impl Compiler<'_> {
     /// A filter over `ROW_NUMBER()`; `None` for other filters.
@@ -135,23 +138,8 @@ impl Compiler<'_> {
                 windows: Windows::Instants,
             });
         }
-        let mut key_fields = Vec::new();
-        let mut keys = Vec::new();
-        for (at, expression) in partition.iter().enumerate() {
-            let compiled = self.physical(expression, &input.schema)?;
-            let data_type = compiled.data_type(input.schema.as_arrow())?;
-            key_fields.push(Field::new(format!("key{at}"), data_type, true));
-            keys.push(compiled);
-        }
-        let mut orders = Vec::new();
-        let mut order_fields = Vec::new();
-        for sort in order {
-            let compiled = self.physical(&sort.expr, &input.schema)?;
-            let data_type = compiled.data_type(input.schema.as_arrow())?;
-            let options = arrow::compute::SortOptions::new(!sort.asc, sort.nulls_first);
-            order_fields.push(SortField::new_with_options(data_type, options));
-            orders.push(compiled);
-        }
+        let (keys, key_schema) = self.keys_of(&input, partition)?;
+        let (orders, order_fields) = self.orders_of(&input, order)?;
         let physical_time = match &time {
             Some((expression, event)) => {
                 Some((self.physical(expression, &input.schema)?, event.offset))
@@ -190,7 +178,7 @@ impl Compiler<'_> {
             input_schema: Arc::new(input.schema.as_arrow().clone()),
             input: input.operator,
             keys,
-            key_schema: Arc::new(Schema::new(key_fields)),
+            key_schema,
             order: orders,
             order_fields,
             limit,
@@ -212,6 +200,33 @@ impl Compiler<'_> {
             key,
             meaning,
         })
+    }
+
+    /// The keys of a ranking, compiled, and their columns.
+    fn keys_of(&self, input: &Built, partition: &[Expr]) -> Result<(Vec<Compiled>, SchemaRef)> {
+        let mut key_fields = Vec::new();
+        let mut keys = Vec::new();
+        for (at, expression) in partition.iter().enumerate() {
+            let compiled = self.physical(expression, &input.schema)?;
+            let data_type = compiled.data_type(input.schema.as_arrow())?;
+            key_fields.push(Field::new(format!("key{at}"), data_type, true));
+            keys.push(compiled);
+        }
+        Ok((keys, Arc::new(Schema::new(key_fields))))
+    }
+
+    /// What rows are ordered by, compiled, and how.
+    fn orders_of(&self, input: &Built, order: &[Sort]) -> Result<(Vec<Compiled>, Vec<SortField>)> {
+        let mut orders = Vec::new();
+        let mut order_fields = Vec::new();
+        for sort in order {
+            let compiled = self.physical(&sort.expr, &input.schema)?;
+            let data_type = compiled.data_type(input.schema.as_arrow())?;
+            let options = arrow::compute::SortOptions::new(!sort.asc, sort.nulls_first);
+            order_fields.push(SortField::new_with_options(data_type, options));
+            orders.push(compiled);
+        }
+        Ok((orders, order_fields))
     }
 
     /// DISTINCT: each row once. Rows that hold an event time are forgotten once it has passed.

@@ -16,8 +16,8 @@ use datafusion::physical_expr::PhysicalExpr;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::clock::AFTER_ALL;
+use crate::columns::{arrays, fitted};
 use crate::error::{Result, StreamError};
-use crate::rank::arrays;
 use crate::window::times;
 
 /// Rows in the newest generation, at least, before another is begun.
@@ -346,7 +346,7 @@ impl Side {
         self.generations.clear();
         for generation in saved {
             let read = reader.read(&generation.segment)?;
-            let (batch, segment) = match crate::rank::fitted(&self.keys.schema, &read)? {
+            let (batch, segment) = match fitted(&self.keys.schema, &read)? {
                 None => (read, Some(generation.segment)),
                 Some(batch) if batch.schema().fields() == self.keys.schema.fields() => {
                     let same = read.schema().fields() == self.keys.schema.fields();
