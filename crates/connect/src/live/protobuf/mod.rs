@@ -37,6 +37,9 @@ const MAIN: &str = "tidegate-schema.proto";
 /// Which message of which schema: the id, and the way to it through the file (Confluent's message indexes).
 type Key = (u32, Vec<usize>);
 
+/// A value's message with its bytes, or what is wrong with the value.
+type Found<'a> = std::result::Result<(Key, MessageDescriptor, &'a [u8]), String>;
+
 /// Decodes Protocol Buffers.
 pub struct ProtobufCodec {
     schemas: Schemas,
@@ -94,10 +97,7 @@ impl ProtobufCodec {
     }
 
     /// The message of a value and its bytes, or what is wrong with the value.
-    fn find<'a>(
-        &self,
-        value: Option<&'a [u8]>,
-    ) -> Result<std::result::Result<(Key, MessageDescriptor, &'a [u8]), String>> {
+    fn find<'a>(&self, value: Option<&'a [u8]>) -> Result<Found<'a>> {
         let Some(value) = value else {
             return Ok(Err(NO_VALUE.to_owned()));
         };
