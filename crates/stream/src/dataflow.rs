@@ -54,7 +54,9 @@ impl std::fmt::Debug for Dataflow {
 }
 
 impl Dataflow {
-    /// Compiles a planned query, of which the relations named in `inputs` are streams.
+    /// Compiles a planned query, of which the relations named in `inputs` are streams; the others are tables,
+    /// read when first needed. A relation that the query names twice has two bindings, and its rows are
+    /// pushed to both. `current_timestamp()` is the moment of this call.
     ///
     /// # Errors
     /// [`StreamError::Unsupported`] for what cannot be streamed, with the reason.
