@@ -29,6 +29,7 @@ mod rows;
 mod scan;
 mod streams;
 mod system;
+mod tail;
 mod testing;
 mod update;
 mod workspace;

@@ -14,7 +14,8 @@ use parking_lot::Mutex;
 use tidegate_connect::live::kafka::KafkaSource;
 use tidegate_connect::live::topic::{Topic, TopicOptions, TopicReadOptions};
 use tidegate_connect::live::{
-    Fetched, LiveFormat, LiveNote, LiveReading, LiveSource, PartitionState, Positions,
+    AvroCodec, Codec, Fetched, LiveFormat, LiveNote, LiveOptions, LiveReading, LiveSource,
+    PartitionState, Positions, ProtobufCodec,
 };
 use tidegate_connect::{Discovered, Piece};
 use tidegate_project::{
@@ -52,6 +53,8 @@ pub(crate) struct OpenSource {
     pub(crate) source: Box<dyn LiveSource>,
     /// The next offset of each partition that was read, or is known from before.
     pub(crate) reached: Positions,
+    /// What decodes its values, if they need a schema.
+    pub(crate) codec: Option<Arc<dyn Codec>>,
 }
 
 impl OpenSource {
@@ -72,6 +75,7 @@ impl OpenSource {
 pub(crate) struct RecordsOrigin {
     pub(crate) kind: &'static str,
     pub(crate) format: LiveFormat,
+    pub(crate) codec: Option<Arc<dyn Codec>>,
     pub(crate) open: Arc<Mutex<OpenSource>>,
     pub(crate) until: Until,
     pub(crate) cancel: CancelToken,
@@ -224,6 +228,18 @@ pub(crate) fn positions_of(offsets: &BTreeMap<String, i64>) -> Positions {
     positions
 }
 
+/// What decodes values that need a schema; none for formats that need none. Blocks where a registry is asked.
+///
+/// # Errors
+/// When no schema is given, or it cannot be had.
+pub(crate) fn codec_of(live: &LiveOptions) -> Result<Option<Arc<dyn Codec>>> {
+    Ok(match live.format {
+        LiveFormat::Avro => Some(Arc::new(AvroCodec::new(live)?)),
+        LiveFormat::Protobuf => Some(Arc::new(ProtobufCodec::new(live)?)),
+        LiveFormat::Raw | LiveFormat::Json | LiveFormat::Csv => None,
+    })
+}
+
 /// What a live relation is called in messages: "topic", or "Kafka topic".
 pub(crate) fn kind_of(source: &RecordSource) -> &'static str {
     match source {
@@ -320,6 +336,7 @@ impl Opener {
         known: Positions,
     ) -> Result<OpenSource> {
         let live = options.live.clone().unwrap_or_default();
+        let codec = codec_of(&live)?;
         let mut source: Box<dyn LiveSource> = match source {
             RecordSource::Kafka => Box::new(KafkaSource::new(live)?),
             RecordSource::Topic(name) => {
@@ -334,6 +351,7 @@ impl Opener {
         Ok(OpenSource {
             source,
             reached: known,
+            codec,
         })
     }
 
@@ -364,7 +382,7 @@ impl Opener {
         Ok(Arc::new(LiveReading::discover(
             live.format,
             &options.read,
-            None,
+            codec_of(&live)?.as_deref(),
             &sample,
         )?))
     }

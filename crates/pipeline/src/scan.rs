@@ -93,7 +93,7 @@ impl LeafFiles {
                     discovered,
                     read,
                     Some(wanted),
-                    None,
+                    origin.codec.clone(),
                 );
                 Box::new(origin.clone().loads(reading, shape, meter))
             }

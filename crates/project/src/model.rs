@@ -5,8 +5,9 @@
 //! them replaced by a binding (see [`Query`]). Types are Arrow's. Executing any of it is left to
 //! other rooms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
@@ -318,6 +319,30 @@ impl Query {
     /// Whether it reads any relation as a stream.
     pub fn is_streaming(&self) -> bool {
         self.relations.iter().any(|relation| relation.streaming)
+    }
+
+    /// The same query with other bindings: `prefix` before each, so that it can stand in another query.
+    #[must_use]
+    pub fn rebound(&self, prefix: &str) -> Query {
+        let mut query = self.clone();
+        let bindings: BTreeSet<String> = query
+            .relations
+            .iter_mut()
+            .map(|relation| {
+                let written = relation.binding.clone();
+                relation.binding = format!("{prefix}{written}");
+                written
+            })
+            .collect();
+        let _: ControlFlow<()> = ast::visit_relations_mut(&mut query.ast, |name| {
+            if let [ast::ObjectNamePart::Identifier(own)] = name.0.as_mut_slice()
+                && bindings.contains(&own.value)
+            {
+                own.value = format!("{prefix}{}", own.value);
+            }
+            ControlFlow::Continue(())
+        });
+        query
     }
 
     /// The relation of a binding.

@@ -35,6 +35,8 @@ pub(crate) struct Compiled {
     pub(crate) marks: Marks,
     /// The columns that tell the rows of an updated result apart.
     pub(crate) key: Vec<usize>,
+    /// Whether rows of the result take the place of others.
+    pub(crate) updates: bool,
 }
 
 /// An operator, and what is known of its result.
@@ -82,11 +84,13 @@ pub(crate) fn compile(
         cell.set(rules)
             .map_err(|_| StreamError::bug(format!("scan {scan} has its rules twice")))?;
     }
+    let updates = built.key.is_some();
     let key = built.key.unwrap_or_default();
     Ok(Compiled {
         root: built.operator,
         marks: compiler.marks,
         key: key.iter().map(|column| column.column).collect(),
+        updates,
     })
 }
 

@@ -28,6 +28,7 @@ pub struct Dataflow {
     streams: Vec<Stream>,
     schema: SchemaRef,
     key: Vec<usize>,
+    updates: bool,
     options: Options,
     counters: Counters,
     watermark: i64,
@@ -70,7 +71,12 @@ impl Dataflow {
             .iter()
             .map(|input| stream(planned, input))
             .collect::<Result<Vec<_>>>()?;
-        let Compiled { root, marks, key } = compile::compile(engine, planned, &inputs, &options)?;
+        let Compiled {
+            root,
+            marks,
+            key,
+            updates,
+        } = compile::compile(engine, planned, &inputs, &options)?;
         Ok(Self {
             root,
             marks,
@@ -78,6 +84,7 @@ impl Dataflow {
             streams,
             schema: planned.schema().clone(),
             key,
+            updates,
             options,
             counters: Counters::default(),
             watermark: BEFORE_ALL,
@@ -94,6 +101,12 @@ impl Dataflow {
     /// row. Append output, or a query without state: empty.
     pub fn key(&self) -> &[usize] {
         &self.key
+    }
+
+    /// Whether rows of the result take the place of others: those with the same [`Self::key`], or the one row that the
+    /// result is.
+    pub fn updates(&self) -> bool {
+        self.updates
     }
 
     /// Takes rows of a stream, in the order of their partition. `now_micros` is the time of the

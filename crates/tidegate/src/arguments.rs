@@ -500,6 +500,15 @@ pub struct Demo {
     /// With --generate: JSON lines instead of CSV
     #[arg(long, requires = "generate")]
     pub jsonl: bool,
+    /// Only print N live payments as JSON lines, for `tidegate push`
+    #[arg(long, value_name = "N", conflicts_with = "generate")]
+    pub payments: Option<u64>,
+    /// With --payments: so many a second; without it, as fast as they are taken
+    #[arg(long, value_name = "N", requires = "payments")]
+    pub rate: Option<u64>,
+    /// Leave the live part away
+    #[arg(long)]
+    pub no_live: bool,
 }
 
 /// `tidegate completions`

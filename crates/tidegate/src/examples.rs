@@ -29,6 +29,8 @@ pub enum Example {
     Hospital,
     /// Real dirty data: beers and breweries, with wrong formats and missing values
     Beers,
+    /// Live card payments: stolen cards found while they are used
+    Fraud,
 }
 
 impl Example {
@@ -39,6 +41,7 @@ impl Example {
             Self::Payments => "payments",
             Self::Hospital => "hospital",
             Self::Beers => "beers",
+            Self::Fraud => "fraud",
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tidegate_connect::live::kafka::{KafkaSink, KafkaSinkOptions};
-use tidegate_connect::live::{Encoder, LiveSink, TopicSink};
+use tidegate_connect::live::{AvroEncoder, Encoder, LiveSink, TopicSink, ValueEncoder};
 use tidegate_lake::{CommitMode, FlowId, IntentOutcome, Offsets};
 use tidegate_project::{Diagnostic, Flow, RecordSource, SinkTarget};
 
@@ -93,7 +93,7 @@ impl Refresh<'_, '_> {
         let streamed = self.streamed(step, &scan, &engine).await?;
         let Some(streamed) = streamed else {
             return Err(PipelineError::Request(format!(
-                "the query of sink `{}` reads streams through several views; make it one view",
+                "the query of sink `{}` reads no stream",
                 flow.name
             )));
         };
@@ -165,13 +165,23 @@ impl Opener {
             .iter()
             .map(|(name, option)| (name.as_str(), option.value.as_str()))
             .collect();
-        if let Some(format) = target.format.as_deref().filter(|format| *format != "json") {
-            return Err(refused(
-                target,
-                format!("a sink writes JSON, and not {format}"),
-            ));
-        }
-        let (encoder, rest) = Encoder::take(pairs, None)?;
+        let mut pairs = pairs;
+        let values: Option<Box<dyn ValueEncoder>> = match target.format.as_deref() {
+            None | Some("json") => None,
+            Some("avro") => {
+                let registry = pairs.remove("schemaRegistry");
+                let (Some(registry), Some(topic)) = (registry, pairs.get("topic")) else {
+                    let message = "a sink of Avro needs `schemaRegistry` and `topic`".to_owned();
+                    return Err(refused(target, message));
+                };
+                Some(Box::new(AvroEncoder::new(registry, None, topic)?))
+            }
+            Some(other) => {
+                let message = format!("a sink writes JSON or Avro, and not {other}");
+                return Err(refused(target, message));
+            }
+        };
+        let (encoder, rest) = Encoder::take(pairs, values)?;
         let given = rest
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));

@@ -13,7 +13,7 @@ use datafusion::datasource::empty::EmptyTable;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tidegate_connect::{ConnectError, FileEntry};
-use tidegate_engine::Bindings;
+use tidegate_engine::{Bindings, Planned};
 use tidegate_lake::{AsOf, FileRead, LakeTable, Offsets, Positions, TableRead};
 use tidegate_project::{Query, RecordSource, Relation, RelationTarget, TableKind, TableName};
 
@@ -29,6 +29,8 @@ use crate::system;
 /// A relation at the end of a query.
 pub(crate) struct Leaf<'p> {
     pub(crate) path: String,
+    /// Its binding in the plan of the whole query: the path with one sign for another.
+    pub(crate) binding: String,
     pub(crate) relation: &'p Relation,
     pub(crate) streaming: bool,
 }
@@ -101,6 +103,11 @@ impl Reads {
     }
 }
 
+/// The binding of a path.
+fn binding_of(path: &str) -> String {
+    path.replace('/', "_")
+}
+
 impl<'w> Update<'w> {
     /// The leaves of a query.
     pub(crate) fn leaves<'p>(
@@ -119,6 +126,7 @@ impl<'w> Update<'w> {
             match self.view_query(relation) {
                 Some(inner) => leaves.extend(self.leaves(inner, &format!("{path}/"), streaming)),
                 None => leaves.push(Leaf {
+                    binding: binding_of(&path),
                     path,
                     relation,
                     streaming,
@@ -278,9 +286,11 @@ impl<'w> Update<'w> {
             }
         };
         let format = options.live.as_ref().map(|live| live.format);
+        let codec = open.lock().codec.clone();
         let origin = RecordsOrigin {
             kind: kind_of(&source),
             format: format.unwrap_or_default(),
+            codec,
             open,
             until,
             cancel: match &self.round {
@@ -328,7 +338,13 @@ impl<'w> Update<'w> {
         Box::pin(async move {
             let mut bindings = Bindings::new();
             for relation in &query.relations {
-                let path = format!("{prefix}{}", relation.binding);
+                let path = match prefix.is_empty() {
+                    true => relation.binding.clone(),
+                    false => {
+                        let own = relation.binding.strip_prefix(&binding_of(prefix));
+                        format!("{prefix}{}", own.unwrap_or(&relation.binding))
+                    }
+                };
                 let mut hidden = Vec::new();
                 let provider: Arc<dyn TableProvider> =
                     match (&relation.target, self.view_query(relation)) {
@@ -338,15 +354,10 @@ impl<'w> Update<'w> {
                             Arc::new(table)
                         }
                         (_, Some(inner)) => {
-                            let inner_bindings =
-                                self.bind(inner, &format!("{path}/"), reads, scan).await?;
-                            let workspace = self.workspace;
-                            let planned = workspace.engine()?.plan(
-                                inner,
-                                &inner_bindings,
-                                workspace.files(),
-                            )?;
-                            Arc::new(ViewTable::new(planned.logical_plan().clone(), None))
+                            let prefix = format!("{path}/");
+                            let inner = inner.rebound(&binding_of(&prefix));
+                            let bound = self.bind_view(&inner, &prefix, reads, scan).await?;
+                            Arc::new(ViewTable::new(bound.logical_plan().clone(), None))
                         }
                         (RelationTarget::Table { name, .. }, None) => {
                             self.bind_table(name, &path, reads).await?
@@ -359,6 +370,21 @@ impl<'w> Update<'w> {
             }
             Ok(bindings)
         })
+    }
+
+    /// The plan of a view in a query.
+    async fn bind_view(
+        &self,
+        view: &Query,
+        prefix: &str,
+        reads: &Reads,
+        scan: &ScanContext,
+    ) -> Result<Planned> {
+        let bindings = self.bind(view, prefix, reads, scan).await?;
+        let workspace = self.workspace;
+        Ok(workspace
+            .engine()?
+            .plan(view, &bindings, workspace.files())?)
     }
 
     pub(crate) async fn bind_table(

@@ -2,7 +2,7 @@
 //! [`Dataflow`](tidegate_stream::Dataflow); what it gives out goes through the table's gate as all rows do, and what it
 //! remembers is saved with the epoch.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,6 +201,13 @@ impl Changes {
     }
 
     fn add(&mut self, rows: Vec<RecordBatch>, deletes: Vec<RecordBatch>) -> Result<()> {
+        if self.key.is_empty() {
+            // The result is one row, and the last one counts.
+            if let Some(last) = rows.iter().rev().find(|batch| batch.num_rows() > 0) {
+                self.batches = vec![last.slice(last.num_rows() - 1, 1)];
+            }
+            return Ok(());
+        }
         for batch in deletes {
             for row in &self.converter.convert_columns(batch.columns())? {
                 self.newest.insert(row.owned(), None);
@@ -244,7 +251,9 @@ impl Changes {
 
     /// The newest rows.
     fn rows(&mut self) -> Result<Vec<RecordBatch>> {
-        self.put_together()?;
+        if !self.key.is_empty() {
+            self.put_together()?;
+        }
         Ok(self.batches.clone())
     }
 
@@ -309,8 +318,7 @@ pub(crate) enum Streamed {
 }
 
 impl Refresh<'_, '_> {
-    /// Plans a flow over its streams and begins to read them; none for a query whose result is computed as a whole, or
-    /// that streams read through views of different queries cannot be told apart in.
+    /// Plans a flow over its streams and begins to read them; none for a query whose result is computed as a whole.
     pub(crate) async fn streamed(
         &self,
         step: &Step<'_>,
@@ -323,9 +331,7 @@ impl Refresh<'_, '_> {
         let streams: Vec<_> = streams.into_iter().filter(|leaf| leaf.streaming).collect();
         let bindings = self.update.bind(query, "", &step.reads, scan).await?;
         let planned = engine.plan(query, &bindings, workspace.files())?;
-        let name = |leaf: &Leaf<'_>| leaf.relation.binding.clone();
-        let apart = streams.iter().map(name).collect::<BTreeSet<_>>().len() == streams.len();
-        if streams.is_empty() || !apart {
+        if streams.is_empty() {
             return Ok(None);
         }
         let judged = !self.table.columns.is_empty() || !self.table.expectations.is_empty();
@@ -357,7 +363,7 @@ impl Refresh<'_, '_> {
         let read = engine.columns_read(planned)?;
         let mut feeds = Feeds::new();
         for leaf in streams {
-            let binding = &leaf.relation.binding;
+            let binding = &leaf.binding;
             let mut columns = read.get(binding).cloned().unwrap_or_default();
             let watermark = leaf.relation.watermark.as_ref();
             let time = watermark.and_then(|watermark| watermark.column());
@@ -479,7 +485,7 @@ impl Refresh<'_, '_> {
             let dataflow = dataflow.lock();
             (dataflow.key().to_vec(), Arc::clone(dataflow.schema()))
         };
-        let updates = is_update(self.table, &dataflow.lock());
+        let updates = dataflow.lock().updates();
         let aside = Arc::new(Mutex::new(Aside {
             changes: updates.then(|| Changes::new(&result, &key)).transpose()?,
             ..Aside::default()
@@ -530,11 +536,6 @@ impl Refresh<'_, '_> {
     }
 }
 
-/// Whether a flow replaces rows by key.
-fn is_update(table: &Table, dataflow: &Dataflow) -> bool {
-    mode_of(table, false) == OutputMode::Update || !dataflow.key().is_empty()
-}
-
 /// How a flow gives its results: as the table says; or for good, which the query may refuse.
 fn mode_of(table: &Table, refused: bool) -> OutputMode {
     match table.streaming.output {
@@ -564,7 +565,7 @@ pub(crate) fn compile(
             })
         });
         Input {
-            binding: leaf.relation.binding.clone(),
+            binding: leaf.binding.clone(),
             watermark,
         }
     });

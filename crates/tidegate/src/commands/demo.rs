@@ -1,13 +1,16 @@
 //! `tidegate demo`: the whole way of a row in a minute. Makes the payments example with fresh dirty data, checks it, runs
-//! it twice, shows what was kept out and why, and scores the run against the truth about its data.
+//! it twice, shows what was kept out and why, and scores the run against the truth about its data. Then the same live
+//! ([`live`]).
 //!
 //! The folder is the demo's own: what somebody else put there, or changed, is never overwritten ([`folder`]).
 
 mod folder;
+mod live;
 mod score;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tidegate_pipeline::{CancelToken, UpdateRequest, Workspace};
 
@@ -36,6 +39,10 @@ FROM payments GROUP BY currency ORDER BY revenue DESC LIMIT 5";
 /// # Errors
 /// When the folder is not the demo's own, or the machine fails.
 pub fn run(arguments: &Demo, context: &Context) -> Result<Exit, Failure> {
+    if let Some(rows) = arguments.payments {
+        live::produce(rows, arguments.seed, arguments.rate, context)?;
+        return Ok(Exit::Done);
+    }
     match &arguments.generate {
         Some(prefix) => generate(arguments, prefix, context),
         None => demonstrate(arguments, context),
@@ -91,7 +98,7 @@ fn demonstrate(arguments: &Demo, context: &Context) -> Result<Exit, Failure> {
     folder::mark(root, &written)?;
     let tale = Tale {
         context,
-        step: std::cell::Cell::new(0),
+        step: AtomicU32::new(0),
     };
     tale.step(&format!("A project in {}", root.display()))?;
     tale.say(&format!(
@@ -114,7 +121,11 @@ fn demonstrate(arguments: &Demo, context: &Context) -> Result<Exit, Failure> {
         let score = score::score(&workspace, &made).await?;
         tale.step("Was everything found? The data came with the truth about it, which the run did not see")?;
         tale.print(&score.draw(context.screen()))?;
-        let exit = if score.is_perfect() {
+        let live = match arguments.no_live {
+            true => true,
+            false => live::run(root, context, &tale, &cancel).await?,
+        };
+        let exit = if score.is_perfect() && live {
             Exit::Done
         } else {
             Exit::Data
@@ -232,13 +243,12 @@ fn next(root: &Path, tale: &Tale<'_>) -> Result<(), Failure> {
 /// Tells step by step what is done, with the command that does the same.
 struct Tale<'a> {
     context: &'a Context,
-    step: std::cell::Cell<u32>,
+    step: AtomicU32,
 }
 
 impl Tale<'_> {
     fn step(&self, title: &str) -> Result<(), Failure> {
-        let number = self.step.get() + 1;
-        self.step.set(number);
+        let number = self.step.fetch_add(1, Ordering::Relaxed) + 1;
         let lead = if number == 1 { "" } else { "\n" };
         self.print(&format!(
             "{lead}{}\n",

@@ -123,6 +123,16 @@ fn next_steps(example: Example) -> Vec<(&'static str, &'static str)> {
             ),
             ("tidegate shell", "ask questions in SQL"),
         ],
+        Example::Fraud => [
+            (
+                "tidegate demo --payments 10000 | tidegate push payments",
+                "payments into the topic",
+            ),
+            (
+                "tidegate run --continuous",
+                "follow it; `tidegate streams --watch` shows how it stands",
+            ),
+        ],
         Example::Hospital | Example::Beers => [
             (
                 "tidegate quarantine list",

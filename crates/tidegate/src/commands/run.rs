@@ -129,7 +129,10 @@ fn lines(table: &TableReport, told: &mut BTreeMap<String, String>) -> Vec<String
                 0 => String::new(),
                 bad => format!(", {} kept out", number::count(bad)),
             };
-            vec![format!("{name}: {} rows{bad}{again}", number::count(table.good))]
+            vec![format!(
+                "{name}: {} rows{bad}{again}",
+                number::count(table.good)
+            )]
         }
         Outcome::Failed { error } if told.get(name) != Some(error) => {
             told.insert(name.clone(), error.clone());
