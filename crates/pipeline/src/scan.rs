@@ -203,6 +203,11 @@ impl FileTable {
         (0..self.own).collect()
     }
 
+    /// Whether its rows are records of a live source.
+    pub(crate) fn is_live(&self) -> bool {
+        self.files.options.live.is_some()
+    }
+
     /// The names of the columns that `*` does not give.
     pub(crate) fn hidden(&self) -> Vec<String> {
         hidden_of(&self.schema, self.own)

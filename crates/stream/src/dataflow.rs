@@ -29,6 +29,7 @@ pub struct Dataflow {
     schema: SchemaRef,
     key: Vec<usize>,
     updates: bool,
+    held: bool,
     options: Options,
     counters: Counters,
     watermark: i64,
@@ -85,6 +86,7 @@ impl Dataflow {
             schema: planned.schema().clone(),
             key,
             updates,
+            held: false,
             options,
             counters: Counters::default(),
             watermark: BEFORE_ALL,
@@ -101,6 +103,13 @@ impl Dataflow {
     /// row. Append output, or a query without state: empty.
     pub fn key(&self) -> &[usize] {
         &self.key
+    }
+
+    /// Holds the watermark where it is, or lets it go again: it moves at the next push or tick. For parts of a stream that
+    /// are pushed one after the other though their times overlap, such as the files of one commit: no row of a later part
+    /// is late because of an earlier one.
+    pub fn hold(&mut self, hold: bool) {
+        self.held = hold;
     }
 
     /// Whether rows of the result take the place of others: those with the same [`Self::key`], or the one row that the
@@ -146,7 +155,9 @@ impl Dataflow {
         if batch.num_rows() > 0 {
             self.clocks.saw(binding, partition, time, now_micros);
         }
-        self.clocks.advance(now_micros);
+        if !self.held {
+            self.clocks.advance(now_micros);
+        }
         let event = Event::Rows {
             binding,
             batch: &usable,
@@ -160,7 +171,9 @@ impl Dataflow {
     /// # Errors
     /// As [`Self::push`].
     pub fn tick(&mut self, now_micros: i64) -> std::result::Result<Output, StreamError> {
-        self.clocks.advance(now_micros);
+        if !self.held {
+            self.clocks.advance(now_micros);
+        }
         self.turn(Event::Tick, now_micros, Output::default())
     }
 

@@ -149,13 +149,18 @@ impl Feeds {
         let (sender, binding): (_, Arc<str>) = (self.sender.clone(), binding.into());
         self.begun += 1;
         let handle = Handle::current();
+        // Only the partitions of a live source go on side by side.
+        let (live, whole): (_, Arc<str>) = (table.is_live(), "".into());
         tokio::task::spawn_blocking(move || {
             let rows = sender.clone();
             let taker: Taker = Arc::new(move |source, batch| {
                 let fed = match columns.widen(&batch) {
                     Ok(batch) => Fed::Rows {
                         binding: Arc::clone(&binding),
-                        partition: Arc::clone(source),
+                        partition: match live {
+                            true => Arc::clone(source),
+                            false => Arc::clone(&whole),
+                        },
                         batch,
                     },
                     Err(error) => Fed::Failed(error),

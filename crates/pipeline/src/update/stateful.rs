@@ -87,6 +87,7 @@ impl Flowing {
             Next::Quiet => self.dataflow.lock().tick(now)?,
             Next::End => {
                 self.ended = true;
+                self.dataflow.lock().hold(false);
                 let output = self.dataflow.lock().tick(now)?;
                 self.give(output)?;
                 let changes = self.aside.lock().changes.as_mut().map(Changes::rows);
@@ -347,6 +348,8 @@ impl Refresh<'_, '_> {
             return Ok(Some(Streamed::Rows(program, inlet)));
         }
         let dataflow = self.dataflow(step, engine, &planned, &streams).await?;
+        // What is there when a bounded run begins has no order between its parts.
+        dataflow.lock().hold(self.update.round.is_none());
         let inlet = self.feed(step, scan, engine, &planned, &streams).await?;
         Ok(Some(Streamed::State(dataflow, inlet)))
     }

@@ -95,6 +95,13 @@ fn demonstrate(arguments: &Demo, context: &Context) -> Result<Exit, Failure> {
     let (made, data) = examples::write_payments(&order(arguments, FILES), root)?;
     let mut written = examples::Example::Payments.write_files(root)?;
     written.extend(data);
+    if !arguments.no_live {
+        let live = examples::Example::Fraud.write_files(&root.join(live::FOLDER))?;
+        written.extend(
+            live.into_iter()
+                .map(|inside| Path::new(live::FOLDER).join(inside)),
+        );
+    }
     folder::mark(root, &written)?;
     let tale = Tale {
         context,

@@ -58,13 +58,15 @@ pub fn prepare(root: &Path) -> Result<(), Failure> {
         let path = root.join(inside);
         std::fs::remove_file(&path).map_err(|source| Failure::file("removing", &path, source))?;
     }
-    let own = root.join(OWN);
-    match std::fs::remove_dir_all(&own) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(Failure::file("removing", &own, source))
+    for own in [root.join(OWN), root.join(super::live::FOLDER).join(OWN)] {
+        match std::fs::remove_dir_all(&own) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Failure::file("removing", &own, source));
+            }
+            _ => {}
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Writes down which files the demo made.
@@ -102,7 +104,7 @@ fn walk(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Fail
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let inside = path.strip_prefix(root).unwrap_or(&path).to_path_buf();
-        if inside == Path::new(OWN) {
+        if inside.file_name() == Some(OWN.as_ref()) {
             continue;
         }
         // A link is looked at as a file, so that nothing outside the folder is touched.

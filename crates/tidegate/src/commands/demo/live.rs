@@ -14,12 +14,13 @@ use tidegate_pipeline::{
     CancelToken, Outcome, Silent, TableReport, UpdateRequest, Watch, Workspace,
 };
 
-use super::{Tale, folder};
+use super::Tale;
 use crate::context::Context;
-use crate::examples;
 use crate::failure::Failure;
 use crate::terminal::number;
 
+/// The folder of the live part, below the demo's.
+pub const FOLDER: &str = "fraud";
 /// How long the payments come.
 const LENGTH: Duration = Duration::from_secs(8);
 /// How long alerts are waited for behind them.
@@ -158,15 +159,11 @@ pub async fn run(
     tale: &Tale<'_>,
     cancel: &CancelToken,
 ) -> Result<bool, Failure> {
-    let root = root.join("fraud");
-    folder::prepare(&root)?;
-    let written = examples::Example::Fraud.write_files(&root)?;
-    folder::mark(&root, &written)?;
     tale.command(
         "Now live: payments stream in, stolen cards must be found while they are used",
         "tidegate run --continuous",
     )?;
-    let workspace = Arc::new(context.open_in(&root)?);
+    let workspace = Arc::new(context.open_in(&root.join(FOLDER))?);
     let rows = RATE * LENGTH.as_secs();
     let producer = Producer::new(rows, 11, Some(RATE));
     let truth = producer.truth();
