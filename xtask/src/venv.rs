@@ -32,6 +32,10 @@ pub enum Environment {
     Data,
     /// PySpark with its pipelines; needs Java 17
     Spark,
+    /// Flink with its Python interface; needs Java 17
+    Flink,
+    /// Bytewax
+    Bytewax,
     /// maturin, which builds the wheel
     Dist,
 }
@@ -44,6 +48,8 @@ impl Environment {
             Self::Streams => "streams",
             Self::Data => "data",
             Self::Spark => "spark",
+            Self::Flink => "flink",
+            Self::Bytewax => "bytewax",
             Self::Dist => "dist",
         }
     }
@@ -51,7 +57,7 @@ impl Environment {
     fn requirements(self, root: &Path) -> PathBuf {
         let folder = match self {
             Self::Readback | Self::Stores | Self::Streams | Self::Dist => root.join("xtask/python"),
-            Self::Data | Self::Spark => root.join("bench/peers"),
+            Self::Data | Self::Spark | Self::Flink | Self::Bytewax => root.join("bench/peers"),
         };
         folder.join(format!("{}.requirements.txt", self.name()))
     }

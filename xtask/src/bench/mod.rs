@@ -12,6 +12,7 @@ mod measure;
 mod report;
 mod sdp;
 mod startup;
+mod stream;
 mod tpch;
 
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ enum Job {
     Gate(gate::Arguments),
     /// A Spark Declarative Pipelines project, beside Spark itself
     Sdp(sdp::Arguments),
+    /// Windows over live payments, beside Flink, Spark and Bytewax; or how they grow
+    Stream(stream::Arguments),
     /// The TPC-H queries as materialized views, beside DuckDB
     Tpch(tpch::Arguments),
     /// `tidegate check` on a generated project of many tables
@@ -79,6 +82,7 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
     match &arguments.job {
         Job::Gate(arguments) => gate::run(arguments, places),
         Job::Sdp(arguments) => sdp::run(arguments, places),
+        Job::Stream(arguments) => stream::run(arguments, places),
         Job::Tpch(arguments) => tpch::run(arguments, places),
         Job::Check(arguments) => check::run(arguments, places),
         Job::Startup(arguments) => startup::run(arguments, places),
