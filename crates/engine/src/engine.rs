@@ -161,6 +161,12 @@ impl Engine {
         shape::identity(&planned.plan)
     }
 
+    /// Whether the result for some rows is the same whatever other rows there are: nothing is aggregated, sorted or joined.
+    /// Unlike in a [row-wise](Self::row_wise) query, a row may give several.
+    pub fn keeps_no_state(&self, planned: &Planned) -> bool {
+        shape::keeps_no_state(&planned.plan)
+    }
+
     /// The columns that a query reads, by binding, as positions in the relation's schema, ascending. A relation that is
     /// read twice has the columns of both; one of which only the rows count has none.
     ///

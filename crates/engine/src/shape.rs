@@ -258,6 +258,30 @@ fn contradiction(error: &DataFusionError) -> EngineError {
     }
 }
 
+/// Whether a plan does nothing that needs to know more than one row of a relation.
+pub(crate) fn keeps_no_state(plan: &LogicalPlan) -> bool {
+    let plain = match plan {
+        LogicalPlan::Projection(node) => node.expr.iter().all(of_one_row_or_list),
+        LogicalPlan::Filter(node) => of_one_row(&node.predicate),
+        LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::TableScan(_)
+        | LogicalPlan::Unnest(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::EmptyRelation(_) => true,
+        _ => false,
+    };
+    plain && plan.inputs().into_iter().all(keeps_no_state)
+}
+
+/// As [`of_one_row`], but lists may become rows.
+fn of_one_row_or_list(expression: &Expr) -> bool {
+    match expression {
+        Expr::Alias(alias) => of_one_row_or_list(&alias.expr),
+        Expr::Unnest(list) => of_one_row(&list.expr),
+        other => of_one_row(other),
+    }
+}
+
 /// The columns that a plan reads, by binding.
 pub(crate) fn columns_read(
     state: &SessionState,

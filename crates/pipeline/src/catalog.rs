@@ -4,7 +4,7 @@
 //! that everything there is to say about names and types is said without reading a row. What a flow needs when it runs
 //! (its output columns, whether it only copies columns) is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -15,8 +15,9 @@ use sqlparser::ast::{SelectItem, SetExpr};
 use tidegate_engine::{Bindings, ColumnLineage, CopiedColumn, Planned};
 use tidegate_gate::{Contract, ContractColumn, quarantine_schema};
 use tidegate_project::{
-    Diagnostic, Flow, Query, Relation, RelationTarget, Table, TableKind, TableName,
+    Diagnostic, Flow, FlowKind, Query, Relation, RelationTarget, Table, TableKind, TableName,
 };
+use tidegate_stream::StreamError;
 
 use crate::codes;
 use crate::discovery::FileOptions;
@@ -24,6 +25,7 @@ use crate::error::{PipelineError, Result};
 use crate::gates::coercion_of;
 use crate::scan::{hidden_of, metadata_fields_of, with_hidden};
 use crate::system;
+use crate::update::{Leaf, compile};
 use crate::workspace::Workspace;
 
 /// What is known of a name.
@@ -52,6 +54,8 @@ pub(crate) struct CheckedFlow {
 pub(crate) struct Catalog {
     known: BTreeMap<String, Known>,
     flows: BTreeMap<usize, CheckedFlow>,
+    /// Tables whose rows are replaced by newer ones.
+    updated: BTreeSet<TableName>,
     /// Mistakes and warnings, in dependency order.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -115,6 +119,7 @@ impl Catalog {
                 copies: engine.identity(&planned),
                 lineage: engine.lineage(&planned),
             };
+            self.check_stream(workspace, table, flow, &planned)?;
             outputs.push((flow, Arc::clone(&checked.schema)));
             self.flows.insert(number, checked);
             view = Some(planned);
@@ -132,6 +137,70 @@ impl Catalog {
         };
         self.check_promises(workspace, table, &schema)?;
         Ok(Known::Stored(schema))
+    }
+
+    /// Whether a flow can be streamed: its query has a meaning for rows that come one after the other, and what it reads as
+    /// a stream only grows.
+    fn check_stream(
+        &mut self,
+        workspace: &Workspace,
+        table: &Table,
+        flow: &Flow,
+        planned: &Planned,
+    ) -> Result<()> {
+        let relations = &flow.query.relations;
+        for relation in relations.iter().filter(|relation| relation.streaming) {
+            let name = relation.target.table();
+            if let Some(name) = name.filter(|name| self.updated.contains(*name)) {
+                let message =
+                    format!("the rows of `{name}` are replaced, and are no stream of new rows");
+                let diagnostic = Diagnostic::error(codes::STREAM_OF_UPDATES, message)
+                    .at(relation.place, "read as a stream")
+                    .help(format!("read it whole, in a MATERIALIZED VIEW; or give `{name}` rows that are final: a window with a WATERMARK, and 'tidegate.output' = 'append'"));
+                self.diagnostics.push(diagnostic);
+            }
+        }
+        let is_view = |relation: &Relation| {
+            let table = relation.target.table();
+            let table = table.and_then(|name| workspace.project.table(name));
+            table.is_some_and(|table| table.kind.is_view())
+        };
+        let streams = matches!(flow.kind, FlowKind::Append { once: false, .. });
+        let engine = workspace.engine()?;
+        // Through views, it is seen when the flow runs.
+        if !streams
+            || !flow.query.is_streaming()
+            || relations.iter().any(is_view)
+            || engine.row_wise(planned)
+        {
+            return Ok(());
+        }
+        let leaves: Vec<Leaf<'_>> = relations
+            .iter()
+            .filter(|relation| relation.streaming)
+            .map(Leaf::of)
+            .collect();
+        let spill = workspace.state_folder().join("spill");
+        match compile(engine, planned, table, &leaves, &spill) {
+            Ok(dataflow) => {
+                if dataflow.updates() {
+                    self.updated.insert(table.name.clone());
+                }
+                Ok(())
+            }
+            Err(PipelineError::Stream(error)) => match *error {
+                StreamError::Unsupported { reason, help } if !engine.keeps_no_state(planned) => {
+                    let diagnostic = Diagnostic::error(codes::NOT_STREAMED, reason)
+                        .at(flow.query.place, "this query reads a stream")
+                        .help(help);
+                    self.diagnostics.push(diagnostic);
+                    Ok(())
+                }
+                StreamError::Unsupported { .. } => Ok(()),
+                other => Err(PipelineError::Stream(Box::new(other))),
+            },
+            Err(other) => Err(other),
+        }
     }
 
     /// Plans a flow over empty relations; none when it cannot be planned yet or has mistakes (which are noted).

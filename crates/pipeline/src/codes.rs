@@ -12,3 +12,7 @@ pub const FILES_UNSEEN: &str = "TG0704";
 pub const DECLARATION: &str = "TG0705";
 /// `TG0706`: the flows of one table give a column in different types.
 pub const FLOWS_DISAGREE: &str = "TG0706";
+/// `TG0707`: a query that cannot be streamed as it stands.
+pub const NOT_STREAMED: &str = "TG0707";
+/// `TG0708`: a table whose rows are replaced is read as a stream of new rows.
+pub const STREAM_OF_UPDATES: &str = "TG0708";

@@ -25,6 +25,8 @@ pub(crate) use epoch::{EpochCommit, EpochFiles, FlowState, TableCommit};
 pub use follow::OnRound;
 pub(crate) use refresh::{add_promises, quarantine_spec, spec_named, table_spec};
 pub(crate) use round::Kept;
+pub(crate) use sources::Leaf;
+pub(crate) use stateful::compile;
 pub(crate) use stream::preload;
 
 use futures::StreamExt;

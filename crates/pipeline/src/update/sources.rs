@@ -35,6 +35,18 @@ pub(crate) struct Leaf<'p> {
     pub(crate) streaming: bool,
 }
 
+impl<'p> Leaf<'p> {
+    /// A relation of the query itself.
+    pub(crate) fn of(relation: &'p Relation) -> Self {
+        Self {
+            path: relation.binding.clone(),
+            binding: relation.binding.clone(),
+            streaming: relation.streaming,
+            relation,
+        }
+    }
+}
+
 /// What one epoch reads.
 #[derive(Default)]
 pub(crate) struct Reads {

@@ -347,7 +347,16 @@ impl Refresh<'_, '_> {
                 .await?;
             return Ok(Some(Streamed::Rows(program, inlet)));
         }
-        let dataflow = self.dataflow(step, engine, &planned, &streams).await?;
+        let dataflow = match self.dataflow(step, engine, &planned, &streams).await {
+            // Rows that become several rows, for instance: the engine runs it over what is new.
+            Err(PipelineError::Stream(error))
+                if matches!(*error, StreamError::Unsupported { .. })
+                    && engine.keeps_no_state(&planned) =>
+            {
+                return Ok(None);
+            }
+            dataflow => dataflow?,
+        };
         // What is there when a bounded run begins has no order between its parts.
         dataflow.lock().hold(self.update.round.is_none());
         let inlet = self.feed(step, scan, engine, &planned, &streams).await?;
