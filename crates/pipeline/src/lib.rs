@@ -44,5 +44,5 @@ pub use query::QueryResult;
 pub use report::{Outcome, ReasonCount, TableReport, UpdateReport, UpdateStatus};
 pub use rows::CancelToken;
 pub use testing::{CaseReport, TestOptions, TestReport};
-pub use update::{FullRefresh, OnRound, UpdateRequest, Watch};
+pub use update::{FullRefresh, OnRound, TakeRows, UpdateRequest, Watch};
 pub use workspace::{OpenOptions, Workspace};

@@ -156,6 +156,7 @@ Examples:
   tidegate query \"SELECT currency, sum(amount) FROM payments GROUP BY ALL\"
   tidegate query \"SELECT * FROM payments VERSION AS OF 3\" --limit 20
   tidegate query \"SELECT * FROM 'data/*.csv'\" --csv > all.csv
+  tidegate query --live \"SELECT card, amount FROM STREAM read_topic('payments') WHERE amount > 1000\"
   tidegate query \"SELECT * FROM system.runs\" --json
   echo 'SELECT 1' | tidegate query -")]
     Query(Query),
@@ -321,6 +322,12 @@ pub struct Query {
     /// Rows to print at most; 0 is all [default: 200 in a table, all with --json and --csv]
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
+    /// Go on with what comes, a JSON object a line, until Ctrl-C; for queries over streams
+    #[arg(long, conflicts_with_all = ["csv", "limit"])]
+    pub live: bool,
+    /// With --live: end by itself after so long, such as `1 minute`
+    #[arg(long = "for", value_name = "LENGTH", requires = "live", value_parser = length)]
+    pub for_length: Option<std::time::Duration>,
 }
 
 /// `tidegate profile`

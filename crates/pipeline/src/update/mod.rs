@@ -16,6 +16,7 @@ mod sink;
 mod sources;
 mod stateful;
 mod stream;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,10 +29,11 @@ pub(crate) use round::Kept;
 pub(crate) use sources::Leaf;
 pub(crate) use stateful::compile;
 pub(crate) use stream::preload;
+pub use watch::TakeRows;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use tidegate_project::{Table, TableKind};
+use tidegate_project::{SourceMap, Table, TableKind};
 use tidegate_store::{NewRun, RunId, RunKind, RunStatus};
 
 use crate::catalog::Catalog;
@@ -84,6 +86,8 @@ pub(crate) struct Update<'w> {
     pub(crate) watch: Watch,
     /// The round of a run that follows its sources; none for a run that ends.
     pub(crate) round: Option<Arc<round::Round>>,
+    /// The texts that places point into, where they are not the project's: of a query that is watched.
+    pub(crate) texts: Option<&'w SourceMap>,
     full: BTreeSet<usize>,
 }
 
@@ -209,8 +213,14 @@ impl<'w> Update<'w> {
             started_micros: 0,
             watch,
             round: None,
+            texts: None,
             full,
         }
+    }
+
+    /// The texts that places point into.
+    pub(crate) fn files(&self) -> &SourceMap {
+        self.texts.unwrap_or(self.workspace.files())
     }
 
     /// Refreshes the tables, each as soon as all it reads is done, a few side by side.

@@ -237,7 +237,9 @@ impl<'u, 'w> Refresh<'u, 'w> {
         report.bytes += step.reads.bytes();
         report.notes.extend(step.reads.notes.iter().cloned());
         let lake = self.update.workspace.lake().await?.clone();
-        let mut passed = self.pass(&lake, number, &step).await?;
+        let passed = self.pass(&lake, number, &step).await;
+        report.notes.extend(step.reads.told());
+        let mut passed = passed?;
         if let Err(error) = self.judge_counts(&passed.counts, report) {
             lake.discard(&self.table.name, &passed.written.good).await?;
             lake.discard(&self.table.name.quarantine(), &passed.written.quarantine)

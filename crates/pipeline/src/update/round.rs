@@ -34,15 +34,18 @@ pub(crate) struct Round {
     pub(crate) kept: Arc<Kept>,
 }
 
+/// Something with the epoch that it belongs to.
+type OfEpoch<T> = (u64, T);
+
 /// What stays open from round to round.
 #[derive(Default)]
 pub(crate) struct Kept {
     /// Live sources, by the place of the relation.
     pub(crate) sources: Mutex<HashMap<String, Arc<Mutex<OpenSource>>>>,
     /// Flows with state, by name, with the epoch that the state belongs to.
-    pub(crate) dataflows: Mutex<HashMap<String, (u64, Arc<Mutex<Dataflow>>)>>,
+    pub(crate) dataflows: Mutex<HashMap<String, OfEpoch<Arc<Mutex<Dataflow>>>>>,
     /// The keys of a table after an epoch of its only flow.
-    pub(crate) keys: Mutex<HashMap<String, (u64, KeyIndex)>>,
+    pub(crate) keys: Mutex<HashMap<String, OfEpoch<KeyIndex>>>,
     /// Sinks, by name.
     pub(crate) sinks: Mutex<HashMap<String, Box<dyn tidegate_connect::live::LiveSink>>>,
 }

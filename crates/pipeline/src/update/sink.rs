@@ -60,7 +60,9 @@ impl Refresh<'_, '_> {
             mode: CommitMode::Append,
             known,
         };
-        let mut passed = self.send(target, flow, &step).await?;
+        let passed = self.send(target, flow, &step).await;
+        report.notes.extend(step.reads.told());
+        let mut passed = passed?;
         report.rows_in += passed.counts.rows_in;
         report.good += passed.counts.good;
         passed.offsets = step.reads.offsets();
@@ -79,7 +81,12 @@ impl Refresh<'_, '_> {
         Ok(Outcome::Refreshed)
     }
 
-    async fn send(&self, target: &SinkTarget, flow: &Flow, step: &Step<'_>) -> Result<Passed> {
+    pub(super) async fn send(
+        &self,
+        target: &SinkTarget,
+        flow: &Flow,
+        step: &Step<'_>,
+    ) -> Result<Passed> {
         let workspace = self.update.workspace;
         let engine = workspace.ordered_engine()?;
         let scan = ScanContext {

@@ -12,6 +12,7 @@ use datafusion::datasource::ViewTable;
 use datafusion::datasource::empty::EmptyTable;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use tidegate_connect::live::Start;
 use tidegate_connect::{ConnectError, FileEntry};
 use tidegate_engine::{Bindings, Planned};
 use tidegate_lake::{AsOf, FileRead, LakeTable, Offsets, Positions, TableRead};
@@ -74,6 +75,15 @@ impl Reads {
             .values()
             .map(|files| files.slices().len() as u64)
             .sum()
+    }
+
+    /// What live sources told while they were read.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let origins = self.files.values().filter_map(|files| match &files.origin {
+            Origin::Records(origin) => Some(origin),
+            Origin::Slices(_) => None,
+        });
+        origins.flat_map(RecordsOrigin::notes).collect()
     }
 
     /// How far live sources were read, by relation.
@@ -261,6 +271,24 @@ impl<'w> Update<'w> {
         options: FileOptions,
         positions: &Positions,
     ) -> Result<LeafFiles> {
+        let mut options = options;
+        if let (Some(_), Some(live)) = (self.texts, &mut options.live) {
+            // Who watches wants what comes, unless the query says where to begin.
+            let start = [
+                "startingoffsets",
+                "startingtimestamp",
+                "startingoffsetsbytimestamp",
+            ];
+            let said = match &leaf.relation.target {
+                RelationTarget::Records { options, .. } => options
+                    .keys()
+                    .any(|name| start.contains(&name.to_ascii_lowercase().as_str())),
+                RelationTarget::Table { .. } | RelationTarget::Files { .. } => false,
+            };
+            if !said {
+                live.start = Start::Latest;
+            }
+        }
         let known = match positions.offsets.get(&leaf.path) {
             Some(offsets) if leaf.streaming => positions_of(offsets),
             _ => Default::default(),
@@ -319,7 +347,7 @@ impl<'w> Update<'w> {
 
     /// Where in the project a relation stands.
     fn flow_place(&self, leaf: &Leaf<'_>) -> String {
-        self.workspace.files().locate(leaf.relation.place)
+        self.files().locate(leaf.relation.place)
     }
 
     /// The files of a path. For a stream, a folder or pattern without files is no mistake: they will come.
@@ -394,9 +422,7 @@ impl<'w> Update<'w> {
     ) -> Result<Planned> {
         let bindings = self.bind(view, prefix, reads, scan).await?;
         let workspace = self.workspace;
-        Ok(workspace
-            .engine()?
-            .plan(view, &bindings, workspace.files())?)
+        Ok(workspace.engine()?.plan(view, &bindings, self.files())?)
     }
 
     pub(crate) async fn bind_table(

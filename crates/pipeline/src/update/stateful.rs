@@ -326,12 +326,11 @@ impl Refresh<'_, '_> {
         scan: &ScanContext,
         engine: &Engine,
     ) -> Result<Option<Streamed>> {
-        let workspace = self.update.workspace;
         let query = &step.flow.query;
         let streams = self.update.leaves(query, "", false);
         let streams: Vec<_> = streams.into_iter().filter(|leaf| leaf.streaming).collect();
         let bindings = self.update.bind(query, "", &step.reads, scan).await?;
-        let planned = engine.plan(query, &bindings, workspace.files())?;
+        let planned = engine.plan(query, &bindings, self.update.files())?;
         if streams.is_empty() {
             return Ok(None);
         }

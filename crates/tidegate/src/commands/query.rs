@@ -6,7 +6,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::StreamExt;
-use tidegate_pipeline::{PipelineError, QueryResult, Workspace};
+use tidegate_pipeline::{CancelToken, PipelineError, QueryResult, TakeRows, Workspace};
 
 use crate::arguments::{Query, RowFormat};
 use crate::context::Context;
@@ -30,6 +30,9 @@ pub fn run(arguments: &Query, context: &Context) -> Result<Exit, Failure> {
         }
         sql => sql.to_owned(),
     };
+    if arguments.live {
+        return watch(arguments, sql, context);
+    }
     let style = Style::of(arguments.format);
     context.block_on(async {
         let started = Instant::now();
@@ -41,6 +44,37 @@ pub fn run(arguments: &Query, context: &Context) -> Result<Exit, Failure> {
         }
         Ok(Exit::Done)
     })
+}
+
+/// Prints what a query over streams gives, as it comes.
+fn watch(arguments: &Query, sql: String, context: &Context) -> Result<Exit, Failure> {
+    let workspace = context.open()?;
+    let stop = CancelToken::default();
+    let (asked, length) = (stop.clone(), arguments.for_length);
+    let gone = stop.clone();
+    let take: TakeRows = Box::new(move |rows| {
+        let mut text = arrow::json::LineDelimitedWriter::new(Vec::new());
+        let written = text.write(rows).and_then(|()| text.finish());
+        let mut out = std::io::stdout().lock();
+        let printed = out.write_all(text.get_ref()).and_then(|()| out.flush());
+        if written.is_err() || printed.is_err() {
+            // Nobody reads any more.
+            gone.cancel();
+        }
+    });
+    let work = async {
+        if let Some(length) = length {
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(length).await;
+                stop.cancel();
+            });
+        }
+        let watched = workspace.watch(&sql, stop.clone(), take).await;
+        watched.map_err(|error| Failure::in_workspace(&workspace, error))
+    };
+    context.block_on_stoppable(work, move || asked.cancel())?;
+    Ok(Exit::Done)
 }
 
 /// Starts a query.

@@ -138,7 +138,10 @@ fn lines(table: &TableReport, told: &mut BTreeMap<String, String>) -> Vec<String
             told.insert(name.clone(), error.clone());
             vec![format!("{name} failed, and is tried again: {error}")]
         }
-        _ => table.notes.clone(),
+        _ => {
+            let notes = table.notes.iter();
+            notes.map(|note| format!("{name}: {note}")).collect()
+        }
     }
 }
 

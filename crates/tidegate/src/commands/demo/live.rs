@@ -92,7 +92,7 @@ impl Producer {
         }
         // A stolen card is used in every third payment until its burst is over.
         let card = match &mut self.stolen {
-            Some((card, left)) if number % 3 == 0 => {
+            Some((card, left)) if number.is_multiple_of(3) => {
                 let card = card.clone();
                 *left -= 1;
                 if *left == 0 {
