@@ -2,11 +2,13 @@
 //!
 //! Each is copied to a temporary folder, checked, run by the `sh` blocks of its own README.md (so that
 //! what a newcomer is told to type is what is tested), and its `tests/` are run. The examples on real
-//! dirty data promise their own precision and recall: their run fails when they find less.
+//! dirty data promise their own precision and recall: their run fails when they find less. Nexmark's is run again with
+//! its streams in other orders of arrival.
 
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
+use crate::nexmark;
 use crate::places::{Places, copy_folder, entries, make_folder, read_text};
 use crate::process::Call;
 
@@ -18,11 +20,17 @@ pub struct Arguments {
     /// With the optimised binary
     #[arg(long)]
     release: bool,
+    /// With this binary, which is there already and named `tidegate`, and nothing is built
+    #[arg(long, conflicts_with = "release")]
+    binary: Option<PathBuf>,
 }
 
 /// Runs the examples, and fails with all that failed.
 pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
-    let binary = binary(arguments.release, places)?;
+    let binary = match &arguments.binary {
+        Some(binary) => std::path::absolute(binary).map_err(Failure::file("find", binary))?,
+        None => binary(arguments.release, places)?,
+    };
     let folders = entries(&places.root.join("examples"))?;
     let is_project = |folder: &PathBuf| folder.join("tidegate.toml").is_file();
     let mut failed = Vec::new();
@@ -38,9 +46,14 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
         }
         println!("-- examples/{name}");
         ran += 1;
-        if let Err(failure) = run_one(&folder, &name, &binary) {
-            println!("error: {failure}");
-            failed.push(format!("examples/{name}"));
+        let orders = (name == "nexmark").then_some(nexmark::SEEDS);
+        let orders = orders.into_iter().flatten().map(Some);
+        for order in std::iter::once(None).chain(orders) {
+            if let Err(failure) = run_one(&folder, &name, order, &binary) {
+                println!("error: {failure}");
+                let order = order.map(|seed| format!(", order of seed {seed}"));
+                failed.push(format!("examples/{name}{}", order.unwrap_or_default()));
+            }
         }
     }
     match failed.is_empty() {
@@ -67,12 +80,17 @@ pub fn binary(release: bool, places: &Places) -> Result<PathBuf, Failure> {
     Ok(places.binary(profile))
 }
 
-fn run_one(example: &Path, name: &str, binary: &Path) -> Result<(), Failure> {
+/// Runs a copy of an example; with an `order`, its rows arrive in another one than that which it carries.
+fn run_one(example: &Path, name: &str, order: Option<u64>, binary: &Path) -> Result<(), Failure> {
     let folder = tempfile::tempdir().map_err(Failure::file("make", "a temporary folder"))?;
     let project = folder.path().join(name);
     copy_folder(example, &project)?;
     if name == "payments" {
         make_payments(folder.path(), &project, binary)?;
+    }
+    if let Some(seed) = order {
+        println!("-- with the order of arrival of seed {seed}");
+        nexmark::shuffle(&project, seed)?;
     }
     let tidegate = || Call::new(binary).in_folder(&project);
     tidegate().arg("check").show()?;
@@ -80,6 +98,9 @@ fn run_one(example: &Path, name: &str, binary: &Path) -> Result<(), Failure> {
     match readme.is_file() {
         true => run_readme(&read_text(&readme)?, &project, binary)?,
         false => tidegate().arg("run").show()?,
+    }
+    if name == "nexmark" {
+        nexmark::judge(&project, binary)?;
     }
     if project.join("tests").is_dir() {
         tidegate().arg("test").show()?;

@@ -14,6 +14,7 @@ mod examples;
 mod failure;
 mod fuzz;
 mod kafka;
+mod nexmark;
 mod places;
 mod process;
 mod readback;

@@ -31,6 +31,10 @@ pub enum Example {
     Beers,
     /// Live card payments: stolen cards found while they are used
     Fraud,
+    /// The queries of Nexmark over live streams, with their known answers
+    Nexmark,
+    /// Anomalies in seven real series, found as they stream, and scored
+    Anomalies,
 }
 
 impl Example {
@@ -42,6 +46,8 @@ impl Example {
             Self::Hospital => "hospital",
             Self::Beers => "beers",
             Self::Fraud => "fraud",
+            Self::Nexmark => "nexmark",
+            Self::Anomalies => "anomalies",
         }
     }
 
