@@ -24,7 +24,7 @@ LINES_AT_ONCE = 1000
 class Rows(StatelessSinkPartition):
     def __init__(self, path, step):
         self.file = open(path, "w", newline="", encoding="utf-8")
-        self.writer = csv.writer(self.file)
+        self.writer = csv.writer(self.file, lineterminator="\n")
         self.step = step
 
     def write_batch(self, items):

@@ -55,7 +55,7 @@ def found_in(folder, key):
     path = folder / "windows.csv"
     files = [str(file) for file in path.glob("part-*")] if path.is_dir() else [str(path)]
     return f"""SELECT k, CAST(left(start_time, 19) AS TIMESTAMP) AS start_time, n, s
-               FROM read_csv({files!r}, header = false,
+               FROM read_csv({files!r}, header = false, delim = ',', quote = '"', escape = '"',
                              columns = {{k: 'VARCHAR', start_time: 'VARCHAR', n: 'BIGINT', s: 'DOUBLE'}})"""
 
 
