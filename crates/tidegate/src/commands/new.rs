@@ -123,6 +123,20 @@ fn next_steps(example: Example) -> Vec<(&'static str, &'static str)> {
             ),
             ("tidegate shell", "ask questions in SQL"),
         ],
+        Example::Nexmark => [
+            (
+                "cp -R arrivals/1/. landing/",
+                "the first lot; README.md has all five",
+            ),
+            ("tidegate run", "each lot goes on where the last one ended"),
+        ],
+        Example::Anomalies => [
+            (
+                "tidegate query \"SELECT * FROM score\"",
+                "what was found, and what was not",
+            ),
+            ("tidegate test", "its tests"),
+        ],
         Example::Fraud => [
             (
                 "tidegate demo --payments 10000 | tidegate push payments",
