@@ -12,7 +12,7 @@ pub fn run(places: &Places) -> Result<(), Failure> {
     let registry = Registry::start(places)?;
     let python = venv::ensure(Environment::Streams, places)?;
     Call::cargo()
-        .args(["test", "--package", "tidegate-connect", "--lib", "--"])
+        .args(["test", "--workspace", "--lib", "--"])
         .args([
             "--ignored",
             "--show-output",
