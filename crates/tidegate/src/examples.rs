@@ -33,8 +33,6 @@ pub enum Example {
     Fraud,
     /// The queries of Nexmark over live streams, with their known answers
     Nexmark,
-    /// Anomalies in seven real series, found as they stream, and scored
-    Anomalies,
 }
 
 impl Example {
@@ -47,7 +45,6 @@ impl Example {
             Self::Beers => "beers",
             Self::Fraud => "fraud",
             Self::Nexmark => "nexmark",
-            Self::Anomalies => "anomalies",
         }
     }
 

@@ -130,13 +130,6 @@ fn next_steps(example: Example) -> Vec<(&'static str, &'static str)> {
             ),
             ("tidegate run", "each lot goes on where the last one ended"),
         ],
-        Example::Anomalies => [
-            (
-                "tidegate query \"SELECT * FROM score\"",
-                "what was found, and what was not",
-            ),
-            ("tidegate test", "its tests"),
-        ],
         Example::Fraud => [
             (
                 "tidegate demo --payments 10000 | tidegate push payments",
