@@ -99,7 +99,7 @@ CREATE SINK leaving TO kafka(bootstrapServers => '{address}', topic => 'left', k
         .wait()
         .map_err(Failure::file("wait for", &binary))?;
     tidegate(&["run"])?;
-    let sql = "SELECT (SELECT count(*) FROM raw), (SELECT n FROM counted), (SELECT count(*) FROM raw__quarantine)";
+    let sql = "SELECT (SELECT count(*) FROM raw) AS good, (SELECT n FROM counted) AS counted, (SELECT count(*) FROM raw__quarantine) AS bad";
     let found = tidegate(&["query", sql, "--csv"])?;
     let left = foreign(&["consume", "left", SENT[0]])?;
     let (found, left) = (
