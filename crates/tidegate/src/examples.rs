@@ -33,6 +33,8 @@ pub enum Example {
     Fraud,
     /// The queries of Nexmark over live streams, with their known answers
     Nexmark,
+    /// Anomalies in seven real series, found as they stream, and scored
+    Anomalies,
 }
 
 impl Example {
@@ -45,6 +47,7 @@ impl Example {
             Self::Beers => "beers",
             Self::Fraud => "fraud",
             Self::Nexmark => "nexmark",
+            Self::Anomalies => "anomalies",
         }
     }
 
