@@ -397,6 +397,12 @@ impl<'w> Update<'w> {
                             let prefix = format!("{path}/");
                             let inner = inner.rebound(&binding_of(&prefix));
                             let bound = self.bind_view(&inner, &prefix, reads, scan).await?;
+                            // Who looks at the whole plan asks for what its scans read.
+                            for (name, inner) in bound.bindings().iter() {
+                                let provider = Arc::clone(&inner.provider);
+                                let hidden = inner.hidden.clone();
+                                bindings.bind_hiding(name, provider, &inner.display, hidden);
+                            }
                             Arc::new(ViewTable::new(bound.logical_plan().clone(), None))
                         }
                         (RelationTarget::Table { name, .. }, None) => {

@@ -9,6 +9,7 @@ use crate::names::TableName;
 use crate::nearest::nearest;
 use crate::source::Place;
 
+use super::query::is_nested_type;
 use super::tokens::{closing, is_word, quote, token_place, unquoted};
 use super::{Context, Parsed};
 
@@ -249,14 +250,17 @@ impl<'t> Cursor<'t> {
     /// Cuts what is left at its commas, outside of parentheses, brackets and the angles of types.
     pub(crate) fn split_at_commas(&self) -> Vec<Cursor<'t>> {
         let mut items = Vec::new();
-        let mut depth = 0i32;
+        let (mut depth, mut angles) = (0i32, 0i32);
         let mut start = self.at;
         for (at, token) in self.tokens.iter().enumerate().skip(self.at) {
             match token.token {
-                Token::LParen | Token::LBracket | Token::Lt => depth += 1,
-                Token::RParen | Token::RBracket | Token::Gt => depth -= 1,
-                Token::ShiftRight => depth -= 2,
-                Token::Comma if depth <= 0 => {
+                Token::LParen | Token::LBracket => depth += 1,
+                Token::RParen | Token::RBracket => depth -= 1,
+                // Elsewhere than behind ARRAY, MAP or STRUCT it compares.
+                Token::Lt if at > 0 && is_nested_type(&self.tokens[at - 1]) => angles += 1,
+                Token::Gt => angles = (angles - 1).max(0),
+                Token::ShiftRight => angles = (angles - 2).max(0),
+                Token::Comma if depth <= 0 && angles == 0 => {
                     items.push(self.part(start, at));
                     start = at + 1;
                     depth = 0;

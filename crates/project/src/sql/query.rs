@@ -239,7 +239,7 @@ fn guard_depth(context: &Context<'_>, tokens: &[TokenWithSpan]) -> Parsed<()> {
     Ok(())
 }
 
-fn is_nested_type(token: &TokenWithSpan) -> bool {
+pub(crate) fn is_nested_type(token: &TokenWithSpan) -> bool {
     unquoted(&token.token).is_some_and(|word| {
         ["ARRAY", "MAP", "STRUCT"]
             .iter()

@@ -7,6 +7,11 @@ CREATE TOPIC payments (
 
 CREATE TOPIC alerts;
 
+CREATE MATERIALIZED VIEW compared (
+  CONSTRAINT below EXPECT (a < 5) ON VIOLATION FAIL UPDATE,
+  CONSTRAINT above EXPECT (a > 0 AND size(list) < 3) ON VIOLATION FAIL UPDATE
+) AS SELECT 1 AS a, array(1, 2) AS list;
+
 CREATE STREAMING TABLE raw AS
 SELECT * FROM STREAM read_kafka(
   bootstrapServers => 'localhost:9092', subscribe => 'a,b', format => 'JSON', startingOffsets => 'earliest'

@@ -130,6 +130,13 @@ fn next_steps(example: Example) -> Vec<(&'static str, &'static str)> {
             ),
             ("tidegate run", "each lot goes on where the last one ended"),
         ],
+        Example::Anomalies => [
+            (
+                "tidegate query \"SELECT * FROM found\"",
+                "what was found, and what was not",
+            ),
+            ("tidegate shell", "ask questions in SQL"),
+        ],
         Example::Fraud => [
             (
                 "tidegate demo --payments 10000 | tidegate push payments",
