@@ -9,6 +9,7 @@ mod check;
 mod contest;
 mod gate;
 mod measure;
+mod nexmark;
 mod report;
 mod sdp;
 mod startup;
@@ -36,6 +37,8 @@ enum Job {
     Sdp(sdp::Arguments),
     /// Windows over live payments, beside Flink, Spark and Bytewax; or how they grow
     Stream(stream::Arguments),
+    /// Nexmark from an in-process generator into nothing, events a second on a core
+    Nexmark(nexmark::Arguments),
     /// The TPC-H queries as materialized views, beside DuckDB
     Tpch(tpch::Arguments),
     /// `tidegate check` on a generated project of many tables
@@ -83,6 +86,7 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
         Job::Gate(arguments) => gate::run(arguments, places),
         Job::Sdp(arguments) => sdp::run(arguments, places),
         Job::Stream(arguments) => stream::run(arguments, places),
+        Job::Nexmark(arguments) => nexmark::run(arguments, places),
         Job::Tpch(arguments) => tpch::run(arguments, places),
         Job::Check(arguments) => check::run(arguments, places),
         Job::Startup(arguments) => startup::run(arguments, places),
