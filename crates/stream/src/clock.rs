@@ -40,6 +40,8 @@ pub(crate) struct Clocks {
     streams: BTreeMap<String, StreamClock>,
     idle: i64,
     finished: bool,
+    /// Times later than this do not count yet.
+    ceiling: i64,
 }
 
 impl Clocks {
@@ -57,7 +59,13 @@ impl Clocks {
             streams: streams.collect(),
             idle: options.idle_micros,
             finished: false,
+            ceiling: AFTER_ALL,
         }
+    }
+
+    /// Until another call, no time later than this moves a watermark.
+    pub(crate) fn limit(&mut self, ceiling: i64) {
+        self.ceiling = ceiling;
     }
 
     /// Rows of a partition came, the latest of them with this event time; `None` if none of them has a usable one.
@@ -81,14 +89,15 @@ impl Clocks {
 
     /// Moves the watermarks on, as the clock says which partitions are idle.
     pub(crate) fn advance(&mut self, now: i64) {
-        let idle = self.idle;
+        let (idle, ceiling) = (self.idle, self.ceiling);
         let is_idle = |seen: i64| now.saturating_sub(seen) >= idle;
         let mut least = AFTER_ALL;
         let mut any_active = false;
         for stream in self.streams.values_mut() {
             stream.seen.get_or_insert(now);
             let active = stream.partitions.values().filter(|p| !is_idle(p.seen));
-            let mark = active.map(|p| p.latest.saturating_sub(stream.delay)).min();
+            let mark = active.map(|p| p.latest.min(ceiling).saturating_sub(stream.delay));
+            let mark = mark.min();
             if let Some(mark) = mark {
                 any_active = true;
                 stream.watermark = stream.watermark.max(mark);

@@ -12,11 +12,16 @@ use crate::checkpoint::{
     Checkpoint, Counters, FORMAT_VERSION, Manifest, SavedOperator, SegmentReader, SegmentWriter,
     to_save,
 };
-use crate::clock::{BEFORE_ALL, Clocks};
+use crate::clock::{AFTER_ALL, BEFORE_ALL, Clocks};
 use crate::compile::{self, Compiled};
 use crate::error::{Result, StreamError};
 use crate::operator::{Changes, Event, Identity, Marks, Operator, Turn};
 use crate::options::{Input, Options, Output, Stats};
+
+/// A watermark that was held goes on past the times of so many batches at once …
+const STEP_BATCHES: usize = 8;
+/// … or of more, so that there are not more steps than this.
+const STEPS_MAX: usize = 256;
 
 /// A query that runs for as long as its streams do.
 ///
@@ -30,6 +35,10 @@ pub struct Dataflow {
     key: Vec<usize>,
     updates: bool,
     held: bool,
+    /// Of each batch that was pushed while the watermark was held, the latest time.
+    behind: Vec<i64>,
+    /// So many of them make a step when it is let go.
+    step: usize,
     options: Options,
     counters: Counters,
     watermark: i64,
@@ -87,6 +96,8 @@ impl Dataflow {
             key,
             updates,
             held: false,
+            behind: Vec::new(),
+            step: 1,
             options,
             counters: Counters::default(),
             watermark: BEFORE_ALL,
@@ -105,11 +116,33 @@ impl Dataflow {
         &self.key
     }
 
-    /// Holds the watermark where it is, or lets it go again: it moves at the next push or tick. For parts of a stream that
-    /// are pushed one after the other though their times overlap, such as the files of one commit: no row of a later part
-    /// is late because of an earlier one.
-    pub fn hold(&mut self, hold: bool) {
-        self.held = hold;
+    /// Holds the watermark where it is until [`Self::release`]. For parts of a stream that are pushed one after the other
+    /// though their times overlap, such as the files of one commit: no row of a later part is late because of an earlier
+    /// one.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Lets the watermark go that was held, by one step on its way, so that not all results come at once; says whether
+    /// there are more steps. As [`Self::tick`] if nothing was held.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn release(&mut self, now_micros: i64) -> std::result::Result<(Output, bool), StreamError> {
+        if std::mem::take(&mut self.held) {
+            // The next step is at the end.
+            self.behind
+                .sort_unstable_by_key(|time| std::cmp::Reverse(*time));
+            self.step = STEP_BATCHES.max(self.behind.len().div_ceil(STEPS_MAX));
+        }
+        let left = self.behind.len().saturating_sub(self.step);
+        let ceiling = self.behind.drain(left..).next();
+        let more = !self.behind.is_empty();
+        self.clocks.limit(match (more, ceiling) {
+            (true, Some(ceiling)) => ceiling,
+            _ => AFTER_ALL,
+        });
+        Ok((self.tick(now_micros)?, more))
     }
 
     /// Whether rows of the result take the place of others: those with the same [`Self::key`], or the one row that the
@@ -155,8 +188,9 @@ impl Dataflow {
         if batch.num_rows() > 0 {
             self.clocks.saw(binding, partition, time, now_micros);
         }
-        if !self.held {
-            self.clocks.advance(now_micros);
+        match self.held {
+            true => self.behind.extend(time),
+            false => self.clocks.advance(now_micros),
         }
         let event = Event::Rows {
             binding,

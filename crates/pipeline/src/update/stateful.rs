@@ -86,10 +86,12 @@ impl Flowing {
             }
             Next::Quiet => self.dataflow.lock().tick(now)?,
             Next::End => {
-                self.ended = true;
-                self.dataflow.lock().hold(false);
-                let output = self.dataflow.lock().tick(now)?;
+                let (output, more) = self.dataflow.lock().release(now)?;
                 self.give(output)?;
+                if more {
+                    return Ok(());
+                }
+                self.ended = true;
                 let changes = self.aside.lock().changes.as_mut().map(Changes::rows);
                 let rows = changes.transpose()?.unwrap_or_default();
                 let loads: Vec<Load> = rows.into_iter().map(|rows| self.load(rows)).collect();
@@ -357,7 +359,9 @@ impl Refresh<'_, '_> {
             dataflow => dataflow?,
         };
         // What is there when a bounded run begins has no order between its parts.
-        dataflow.lock().hold(self.update.round.is_none());
+        if self.update.round.is_none() {
+            dataflow.lock().hold();
+        }
         let inlet = self.feed(step, scan, engine, &planned, &streams).await?;
         Ok(Some(Streamed::State(dataflow, inlet)))
     }

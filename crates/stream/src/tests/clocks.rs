@@ -164,3 +164,32 @@ fn a_watermark_needs_a_column_that_is_a_time() {
         assert!(matches!(error, StreamError::Unsupported { .. }), "{error}");
     }
 }
+
+#[test]
+fn what_was_held_comes_step_by_step() {
+    let (e, mut flow) = counts(&options(OutputMode::Append));
+    flow.hold();
+    // The parts of a commit: the second begins before the first ends.
+    for second in (0..3_000).step_by(20).chain((10..3_000).step_by(20)) {
+        let output = flow.push(&e, "", &rows(&at(second)), 0).unwrap();
+        assert!(output.is_empty());
+    }
+    let (mut steps, mut closed) = (0, Vec::new());
+    loop {
+        let (output, more) = flow.release(0).unwrap();
+        assert!(output.late.is_empty());
+        closed.extend(sorted(&output.rows));
+        steps += 1;
+        if !more {
+            break;
+        }
+    }
+    assert!(steps > 10, "{steps} steps");
+    assert_eq!(flow.watermark(), after(2_980));
+    assert_eq!(closed.len(), 49);
+    assert!(closed.iter().all(|row| row.ends_with(" | 6")), "{closed:?}");
+    assert_eq!(flow.stats().late, 0);
+    // Held no longer.
+    flow.push(&e, "", &rows(&at(4_000)), 0).unwrap();
+    assert_eq!(flow.watermark(), after(3_990));
+}
