@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 
 use crate::checkpoint::SegmentWriter;
 use crate::error::{Result, StreamError};
@@ -14,6 +14,8 @@ use crate::spill::{Spill, SpillFile};
 pub(crate) struct Pane {
     frozen: Vec<Frozen>,
     live: Option<Groups>,
+    /// When rows last came, by a count of the owner's.
+    pub(crate) touched: u64,
 }
 
 /// States of groups. They do not change.
@@ -64,8 +66,14 @@ impl Pane {
     }
 
     fn freeze(&mut self) -> Result<()> {
-        let states = self.drain()?;
-        self.frozen.extend(states.map(Frozen::new));
+        if let Some(states) = self.drain()? {
+            // States that stay are as large as they are, and not as their groups might have become.
+            let (schema, mut columns, rows) = states.into_parts();
+            columns.iter_mut().for_each(Array::shrink_to_fit);
+            let schema = schema.as_ref().clone();
+            let states = crate::groups::batch(schema, columns, rows)?;
+            self.frozen.push(Frozen::new(states));
+        }
         Ok(())
     }
 
@@ -102,6 +110,11 @@ impl Pane {
         }
         let live = self.live.as_mut();
         live.ok_or_else(|| StreamError::bug("a pane without groups"))
+    }
+
+    /// Bytes of the groups that take rows, about; `None` if there are none.
+    pub(crate) fn live_bytes(&self) -> Option<usize> {
+        self.live.as_ref().map(Groups::size)
     }
 
     pub(crate) fn live_groups(&self) -> usize {
@@ -164,7 +177,7 @@ impl Pane {
             .in_memory()
             .map(RecordBatch::get_array_memory_size)
             .sum();
-        frozen + self.live.as_ref().map_or(0, Groups::size)
+        frozen + self.live_bytes().unwrap_or_default()
     }
 
     /// Freezes everything, writes what no segment holds yet, and names the segments.

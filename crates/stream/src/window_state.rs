@@ -22,12 +22,22 @@ use crate::spill::{PARTS, Spill};
 use crate::suffix::Suffixes;
 use crate::window::{Layout, WindowColumns, WindowParts};
 
+/// Panes that take rows may have so many bytes together, unless one alone has more.
+const LIVE_BYTES_MAX: usize = 64 << 20;
+
+/// So many panes begin to take rows between two looks at how much they take.
+const PANES_BETWEEN_LOOKS: usize = 32;
+
 /// The panes and windows of one operator.
 pub(crate) struct WindowState {
     grouping: Arc<Grouping>,
     layout: Layout,
     slices: Slices,
     panes: BTreeMap<i64, Pane>,
+    /// How often rows were added to a pane.
+    touches: u64,
+    /// How many panes began to take rows since these were last looked at.
+    begun: usize,
     /// For updated results: the open windows.
     windows: Option<BTreeMap<Window, KeyedStates>>,
     /// Rows since the last early results.
@@ -50,6 +60,8 @@ impl WindowState {
             layout: parts.layout.clone(),
             slices: parts.slices,
             panes: BTreeMap::new(),
+            touches: 0,
+            begun: 0,
             windows: parts.updating.then(BTreeMap::new),
             waiting: 0,
             spill: Spill::new(&options.spill_folder),
@@ -61,8 +73,40 @@ impl WindowState {
     pub(crate) fn add(&mut self, pane: i64, given: &Evaluated) -> Result<()> {
         self.waiting += given.rows;
         self.suffixes.changed(pane);
+        self.touches += 1;
         let pane = self.panes.entry(pane).or_default();
-        pane.live(&self.grouping)?.update(given)
+        pane.touched = self.touches;
+        self.begun += usize::from(pane.live_bytes().is_none());
+        pane.live(&self.grouping)?.update(given)?;
+        match self.windows.is_none() && self.begun >= PANES_BETWEEN_LOOKS {
+            true => self.cool(),
+            false => Ok(()),
+        }
+    }
+
+    /// Freezes the panes that have not had rows for the longest: groups that take rows need many times the room of their
+    /// states, and where windows wait for a watermark that is far behind there are many such panes.
+    fn cool(&mut self) -> Result<()> {
+        self.begun = 0;
+        let live = self.panes.iter().filter_map(|(start, pane)| {
+            let bytes = pane.live_bytes()?;
+            Some((pane.touched, *start, bytes))
+        });
+        let mut live: Vec<(u64, i64, usize)> = live.collect();
+        let mut bytes: usize = live.iter().map(|(.., bytes)| bytes).sum();
+        if bytes > LIVE_BYTES_MAX {
+            live.sort_unstable();
+            for (_, start, freed) in live {
+                if bytes <= LIVE_BYTES_MAX / 2 {
+                    break;
+                }
+                if let Some(pane) = self.panes.get_mut(&start) {
+                    pane.settle(&self.grouping)?;
+                }
+                bytes = bytes.saturating_sub(freed);
+            }
+        }
+        Ok(())
     }
 
     /// The newest rows of windows that changed. They are held back while they would be many more than
