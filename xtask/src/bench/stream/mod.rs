@@ -3,11 +3,12 @@
 //!
 //! Two jobs beside the peers: one-minute tumbling windows by merchant, and ten-minute windows each minute by country.
 //! No row is later than the watermark's delay, so that all contestants must have the same closed windows, which are
-//! compared with DuckDB's. How cost grows is in [`growth`].
+//! compared with DuckDB's. How cost grows is in [`growth`], and what records of a real broker cost in [`kafka`].
 
 mod events;
 mod growth;
 mod job;
+mod kafka;
 
 use std::path::{Path, PathBuf};
 
@@ -38,6 +39,9 @@ pub struct Arguments {
     /// Tidegate alone: throughput against keys and overlap of windows, memory against length
     #[arg(long, conflicts_with = "peers")]
     growth: bool,
+    /// From a real Kafka through the gate into a table, beside a consumer that only counts
+    #[arg(long, conflicts_with_all = ["peers", "growth"])]
+    kafka: bool,
     /// Stop a contestant after so many seconds
     #[arg(long, default_value_t = 900)]
     seconds_max: u64,
@@ -115,9 +119,10 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
         repetitions: arguments.common.repetitions,
         seconds_max: arguments.seconds_max,
     };
-    let text = match arguments.growth {
-        true => growth::measure(&setting, arguments.rows)?,
-        false => beside_peers(&setting, arguments)?,
+    let text = match (arguments.growth, arguments.kafka) {
+        (true, _) => growth::measure(&setting, arguments.rows)?,
+        (_, true) => kafka::measure(&setting, arguments.rows)?,
+        _ => beside_peers(&setting, arguments)?,
     };
     arguments.common.publish(&text)?;
     std::fs::remove_dir_all(&setting.work).map_err(Failure::file("remove", &setting.work))
