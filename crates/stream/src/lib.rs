@@ -10,8 +10,9 @@
 //!
 //! The parts: [`compile`] reads the plan; [`clock`] follows event time by partition; [`groups`] holds
 //! aggregates by key, on which [`window`], [`session`] and [`running`] are built; [`rank`] keeps the
-//! first rows of each key; [`join`] matches two sides; [`parts`], [`pane`] and [`spill`] hold what is
-//! remembered; [`checkpoint`] names and encodes segments.
+//! first rows of each key; [`join`] matches two sides. Each of these is a [`shard`], which [`sharded`] hands its
+//! rows and spills; [`parts`], [`pane`] and [`spill`] hold what is remembered; [`checkpoint`] names and encodes
+//! segments.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod checkpoint;

@@ -11,6 +11,9 @@ use arrow::error::ArrowError;
 use crate::error::{Result, StreamError};
 use crate::parts::Place;
 
+/// Fewer runs are left as they are: most are used up before they are many.
+const RUNS: usize = 8;
+
 /// No session.
 pub(super) const NONE: u32 = u32::MAX;
 
@@ -208,6 +211,7 @@ impl Open {
         self.runs
             .push(Run::sorted(&lasts, &UInt32Array::from(fresh))?);
         while let [.., before, last] = self.runs.as_slice()
+            && self.runs.len() > RUNS
             && last.lasts.len() * 2 >= before.lasts.len()
         {
             let lasts = concat(&[&before.lasts, &last.lasts])?;
