@@ -11,8 +11,7 @@ mod open;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array,
-    new_null_array,
+    Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, UInt32Array, new_null_array,
 };
 use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::Int64Type;
@@ -31,7 +30,7 @@ use crate::parts::{Parts, Place};
 use crate::shard::{Due, Give, Handed, Shard};
 use crate::window::{Layout, WindowColumns, shifted, times};
 use merging::{Merging, merging};
-use open::{Open, Session};
+use open::Open;
 
 const START: &str = "start#";
 const LAST: &str = "last#";
@@ -81,7 +80,7 @@ impl SessionAggregate {
         let keys = self.number(&given.keys, given.rows)?;
         let (fragments, mut indexes) = cut::fragments(&keys, times.values(), gap)?;
         let merging = merging(&mut self.open, &fragments, gap)?;
-        let count = merging.made.len();
+        let count = merging.sessions.len();
         for index in &mut indexes {
             *index = merging.fragments[*index];
         }
@@ -93,7 +92,7 @@ impl SessionAggregate {
             self.states.forget(&merging.old);
         }
         let states = accumulators.states()?;
-        let rows = UInt32Array::from_iter_values(merging.made.iter().map(|made| made.row));
+        let rows = UInt32Array::from(merging.rows.clone());
         let keys = taken(&given.keys, &rows)?;
         let states = grouping.state_batch(keys.clone(), states, count)?;
         if self.parts.updating {
@@ -135,11 +134,9 @@ impl SessionAggregate {
 
     /// Writes the states of the sessions that were made.
     fn keep(&mut self, states: &RecordBatch, merging: &Merging) -> Result<()> {
-        let made = &merging.made;
-        let starts = Int64Array::from_iter_values(made.iter().map(|made| made.start));
-        let lasts = Int64Array::from_iter_values(made.iter().map(|made| made.last));
-        let states = with_numbers(states, START, starts)?;
-        let first = self.states.append(with_numbers(&states, LAST, lasts)?)?;
+        let states = with_numbers(states, START, merging.starts.clone().into())?;
+        let states = with_numbers(&states, LAST, merging.lasts.clone().into())?;
+        let first = self.states.append(states)?;
         for (row, session) in merging.sessions.iter().enumerate() {
             self.open.set_place(*session, first.after(row));
         }
@@ -155,8 +152,8 @@ impl SessionAggregate {
         changes: &mut Changes,
     ) -> Result<()> {
         let gap = self.parts.gap;
-        let rows = merging.made.len();
-        let windows = windows(merging.made.iter().map(|m| (m.start, m.last)), gap);
+        let rows = merging.sessions.len();
+        let windows = windows(merging.starts.clone(), &merging.lasts, gap);
         let results = Results { keys, values, rows };
         if !merging.gone.is_empty() {
             let at = UInt32Array::from_iter_values(merging.gone.iter().map(|gone| gone.0));
@@ -169,7 +166,9 @@ impl SessionAggregate {
                 values: nothing.collect(),
                 rows: at.len(),
             };
-            let ends = self::windows(merging.gone.iter().map(|g| (g.1, g.2)), gap);
+            let gone_at = merging.gone.iter().map(|gone| (gone.1, gone.2));
+            let (starts, lasts): (Vec<i64>, Vec<i64>) = gone_at.unzip();
+            let ends = self::windows(starts, &lasts, gap);
             let mut layout = self.parts.layout.clone();
             layout.schema = Arc::new(crate::stateless::nullable(&layout.schema));
             changes.deletes.push(layout.assemble(gone, Some(&ends))?);
@@ -181,11 +180,11 @@ impl SessionAggregate {
 
     /// Closes the sessions that ended before the watermark.
     fn close(&mut self, watermark: i64, changes: &mut Changes) -> Result<()> {
-        let done: Vec<Session> = self.open.close(watermark.saturating_sub(self.parts.gap))?;
-        if done.is_empty() {
+        let done = self.open.close(watermark.saturating_sub(self.parts.gap))?;
+        let places = done.places;
+        if places.is_empty() {
             return Ok(());
         }
-        let places: Vec<Place> = done.iter().map(|session| session.place).collect();
         if !self.parts.updating {
             let states = self.states.gather(&places)?;
             let rows = states.num_rows();
@@ -198,7 +197,7 @@ impl SessionAggregate {
                 values: accumulators.results()?,
                 rows,
             };
-            let ends = windows(done.iter().map(|d| (d.start, d.last)), self.parts.gap);
+            let ends = windows(done.starts, &done.lasts, self.parts.gap);
             changes
                 .rows
                 .push(self.parts.layout.assemble(results, Some(&ends))?);
@@ -254,12 +253,11 @@ fn taken(arrays: &[ArrayRef], rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
 }
 
 /// Windows from starts and last times.
-fn windows(sessions: impl Iterator<Item = (i64, i64)>, gap: i64) -> WindowColumns {
-    let ends = |(start, last): (i64, i64)| (start, last.saturating_add(gap));
-    let (starts, ends): (Vec<i64>, Vec<i64>) = sessions.map(ends).unzip();
+fn windows(starts: Vec<i64>, lasts: &[i64], gap: i64) -> WindowColumns {
+    let ends = lasts.iter().map(|last| last.saturating_add(gap));
     WindowColumns {
         start: TimestampMicrosecondArray::from(starts),
-        end: TimestampMicrosecondArray::from(ends),
+        end: TimestampMicrosecondArray::from(ends.collect::<Vec<i64>>()),
     }
 }
 

@@ -8,10 +8,12 @@ use crate::parts::Place;
 /// What new fragments make of the open sessions.
 #[derive(Debug, Default)]
 pub(super) struct Merging {
-    /// The sessions that come out.
-    pub(super) made: Vec<Fragment>,
-    /// Their numbers among the open sessions.
+    /// The sessions that come out: their numbers among those that are open, from when to when they are,
+    /// and a row of the batch that has their key.
     pub(super) sessions: Vec<u32>,
+    pub(super) starts: Vec<i64>,
+    pub(super) lasts: Vec<i64>,
+    pub(super) rows: Vec<u32>,
     /// For each new fragment, in which of them it is.
     pub(super) fragments: Vec<usize>,
     /// The open sessions that go in, and in which of them each is.
@@ -88,6 +90,10 @@ impl Merging {
                     if let Some(group) = group.take() {
                         self.make(open, &group, key, row)?;
                     }
+                    if old == chain.len() {
+                        // What is left touches nothing: fragments do not touch each other.
+                        return self.rest(open, &fragments[fresh..], from + fresh);
+                    }
                     group = Some(Group {
                         start,
                         last,
@@ -96,7 +102,7 @@ impl Merging {
                 }
             }
             if is_new {
-                self.fragments[from + fresh] = self.made.len();
+                self.fragments[from + fresh] = self.sessions.len();
                 fresh += 1;
             } else {
                 self.olds.extend(chain.get(old));
@@ -106,10 +112,34 @@ impl Merging {
         if let Some(group) = group {
             self.make(open, &group, key, row)?;
         }
-        for session in self.stay.drain(..) {
+        self.put_back(open);
+        Ok(())
+    }
+
+    /// Sessions of fragments that touch no other.
+    fn rest(&mut self, open: &mut Open, fragments: &[Fragment], from: usize) -> Result<()> {
+        for (fragment, at) in fragments.iter().zip(from..) {
+            self.fragments[at] = self.sessions.len();
+            let (start, last) = (fragment.start, fragment.last);
+            let session = open.add(fragment.key, start, last, Place::NOWHERE)?;
+            self.push(session, start, last, fragment.row);
+        }
+        self.put_back(open);
+        Ok(())
+    }
+
+    fn push(&mut self, session: u32, start: i64, last: i64, row: u32) {
+        self.sessions.push(session);
+        self.starts.push(start);
+        self.lasts.push(last);
+        self.rows.push(row);
+    }
+
+    /// Sessions that nothing touched.
+    fn put_back(&mut self, open: &mut Open) {
+        while let Some(session) = self.stay.pop() {
             open.chain(session);
         }
-        Ok(())
     }
 
     /// Makes a session of a group; if no row came to it, all stays as it was.
@@ -118,7 +148,7 @@ impl Merging {
             self.stay.append(&mut self.olds);
             return Ok(());
         }
-        let number = self.made.len();
+        let number = self.sessions.len();
         let mut made = NONE;
         for session in self.olds.drain(..) {
             let old = *open.get(session);
@@ -135,13 +165,7 @@ impl Merging {
         } else {
             open.prolong(made, group.start, group.last);
         }
-        self.made.push(Fragment {
-            key,
-            start: group.start,
-            last: group.last,
-            row,
-        });
-        self.sessions.push(made);
+        self.push(made, group.start, group.last, row);
         Ok(())
     }
 }

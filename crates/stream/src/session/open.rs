@@ -29,6 +29,14 @@ pub(super) struct Session {
     next: u32,
 }
 
+/// Sessions that have closed.
+#[derive(Debug, Default)]
+pub(super) struct Closed {
+    pub(super) starts: Vec<i64>,
+    pub(super) lasts: Vec<i64>,
+    pub(super) places: Vec<Place>,
+}
+
 /// The open sessions.
 #[derive(Debug, Default)]
 pub(super) struct Open {
@@ -139,9 +147,9 @@ impl Open {
     }
 
     /// Takes out the sessions whose last row is before a time.
-    pub(super) fn close(&mut self, before: i64) -> Result<Vec<Session>> {
+    pub(super) fn close(&mut self, before: i64) -> Result<Closed> {
         self.settle()?;
-        let mut closed = Vec::new();
+        let mut closed = Closed::default();
         for at in 0..self.runs.len() {
             let run = &self.runs[at];
             if run
@@ -165,7 +173,9 @@ impl Open {
                     self.unlink(*number, &session);
                     self.free.push(*number);
                     self.len -= 1;
-                    closed.push(session);
+                    closed.starts.push(session.start);
+                    closed.lasts.push(session.last);
+                    closed.places.push(session.place);
                 }
             }
         }
