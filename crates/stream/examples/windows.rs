@@ -1,4 +1,5 @@
-//! How many rows a second the operators take: `cargo run --release -p tidegate-stream --example windows`.
+//! How many rows a second the operators take: `cargo run --release -p tidegate-stream --example windows`, with
+//! the number of batches and the beginning of a line's name if only that one is wanted.
 //!
 //! One thread, batches of 8,192 rows in memory, 2,000 keys, a thousand rows a second of event time; the time to
 //! make the rows does not count. Each line is a query; the last column compares it with tumbling windows.
@@ -63,6 +64,12 @@ fn main() -> Result<(), Failure> {
             OutputMode::Append,
         ),
     ] {
+        if std::env::args()
+            .nth(2)
+            .is_some_and(|only| !name.starts_with(&only))
+        {
+            continue;
+        }
         let seconds = measured(&sql, output, &batches)?;
         #[expect(clippy::cast_precision_loss, reason = "a number of rows for people")]
         let speed = (count * BATCH) as f64 / seconds / 1e6;

@@ -4,7 +4,9 @@
 //! segments that the one before did not have; all that its manifest needs are listed, so that the
 //! others can be removed.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Result, StreamError};
+use crate::spill::{Spill, SpillFile};
 
 /// The version of manifest and segments that is written.
 pub(crate) const FORMAT_VERSION: u32 = 1;
@@ -23,9 +26,36 @@ pub struct Checkpoint {
     /// What the segments are and how they fit together: JSON with a `format_version`.
     pub manifest: Vec<u8>,
     /// The segments that the checkpoint before did not have, by name.
-    pub segments: Vec<(String, Vec<u8>)>,
+    pub segments: Vec<(String, Segment)>,
     /// All segments that the manifest needs, by name.
     pub live: Vec<String>,
+}
+
+/// The bytes of a segment, which may still lie in the spill folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment(Stored);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stored {
+    Bytes(Vec<u8>),
+    /// A file that holds these bytes.
+    File(Arc<SpillFile>),
+    /// A file of the same rows, cut into parts.
+    Parts(Arc<SpillFile>),
+}
+
+impl Segment {
+    /// The bytes, read from the spill folder if they lie there.
+    ///
+    /// # Errors
+    /// [`StreamError::Spill`] if they cannot be read.
+    pub fn into_bytes(self) -> std::result::Result<Vec<u8>, StreamError> {
+        match self.0 {
+            Stored::Bytes(bytes) => Ok(bytes),
+            Stored::File(file) => file.bytes(),
+            Stored::Parts(file) => encode(&file.read()?),
+        }
+    }
 }
 
 /// The manifest, as it is written.
@@ -56,40 +86,142 @@ pub(crate) struct SavedOperator {
     pub(crate) state: Value,
 }
 
-/// Where operators put their segments.
-#[derive(Debug, Default)]
-pub(crate) struct SegmentWriter {
-    pub(crate) next: u64,
-    pub(crate) segments: Vec<(String, Vec<u8>)>,
+/// Where operators put their segments: into a checkpoint, or into files when they are spilled.
+#[derive(Debug)]
+pub(crate) struct SegmentWriter<'a> {
+    spill: &'a Spill,
+    /// Segments that are held already: by an earlier checkpoint, or by files.
+    held: &'a BTreeSet<String>,
+    to: Target,
     pub(crate) live: Vec<String>,
 }
 
-impl SegmentWriter {
-    /// Writes a segment, and gives its name.
+#[derive(Debug)]
+enum Target {
+    Checkpoint(Vec<(String, Segment)>),
+    Files(Vec<(String, Arc<SpillFile>)>),
+}
+
+impl<'a> SegmentWriter<'a> {
+    /// Writes what a checkpoint needs that earlier ones do not hold.
+    pub(crate) fn checkpoint(spill: &'a Spill, held: &'a BTreeSet<String>) -> Self {
+        let to = Target::Checkpoint(Vec::new());
+        Self {
+            spill,
+            held,
+            to,
+            live: Vec::new(),
+        }
+    }
+
+    /// Writes to the spill folder what is not held there.
+    pub(crate) fn files(spill: &'a Spill, held: &'a BTreeSet<String>) -> Self {
+        let to = Target::Files(Vec::new());
+        Self {
+            spill,
+            held,
+            to,
+            live: Vec::new(),
+        }
+    }
+
+    /// Writes a segment that nobody will name again, and gives its name.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<String> {
-        let name = format!("segment-{:08}.arrow", self.next);
-        self.next += 1;
-        self.segments.push((name.clone(), encode(batch)?));
+        self.put(&mut None, || Ok(batch.clone()))
+    }
+
+    /// Writes a segment unless it is held, and gives its name, which stays with whoever owns the rows.
+    pub(crate) fn put(
+        &mut self,
+        segment: &mut Option<String>,
+        rows: impl FnOnce() -> Result<RecordBatch>,
+    ) -> Result<String> {
+        let name = segment.get_or_insert_with(|| self.spill.name());
         self.live.push(name.clone());
+        if !self.held.contains(name) {
+            match &mut self.to {
+                Target::Checkpoint(segments) => {
+                    let bytes = Stored::Bytes(encode(&rows()?)?);
+                    segments.push((name.clone(), Segment(bytes)));
+                }
+                Target::Files(files) => {
+                    let file = self.spill.store(&encode(&rows()?)?)?;
+                    files.push((name.clone(), Arc::new(file)));
+                }
+            }
+        }
+        Ok(name.clone())
+    }
+
+    /// Takes a segment over that lies in the spill folder as it would be written.
+    pub(crate) fn put_file(&mut self, name: &str, file: &Arc<SpillFile>) -> Result<()> {
+        self.take_over(name, Stored::File(Arc::clone(file)))
+    }
+
+    /// The same for a file of parts.
+    pub(crate) fn put_parts(
+        &mut self,
+        segment: &mut Option<String>,
+        file: &Arc<SpillFile>,
+    ) -> Result<String> {
+        let name = segment.get_or_insert_with(|| self.spill.name()).clone();
+        self.take_over(&name, Stored::Parts(Arc::clone(file)))?;
         Ok(name)
     }
 
-    /// A segment of an earlier checkpoint is still needed.
-    pub(crate) fn keep(&mut self, name: &str) {
+    fn take_over(&mut self, name: &str, stored: Stored) -> Result<()> {
         self.live.push(name.to_owned());
+        match &mut self.to {
+            Target::Checkpoint(_) if self.held.contains(name) => Ok(()),
+            Target::Checkpoint(segments) => {
+                segments.push((name.to_owned(), Segment(stored)));
+                Ok(())
+            }
+            Target::Files(_) => Err(StreamError::bug("what is spilled is spilled again")),
+        }
+    }
+
+    /// The segments of a checkpoint that are new.
+    pub(crate) fn into_segments(self) -> Vec<(String, Segment)> {
+        match self.to {
+            Target::Checkpoint(segments) => segments,
+            Target::Files(_) => Vec::new(),
+        }
+    }
+
+    /// The files that were written.
+    pub(crate) fn into_files(self) -> Vec<(String, Arc<SpillFile>)> {
+        match self.to {
+            Target::Files(files) => files,
+            Target::Checkpoint(_) => Vec::new(),
+        }
     }
 }
 
 /// Where operators read their segments.
 pub(crate) struct SegmentReader<'a> {
-    pub(crate) read: &'a mut dyn FnMut(&str) -> std::io::Result<Vec<u8>>,
+    read: &'a mut dyn FnMut(&str) -> Result<Vec<u8>>,
+    /// The segments that were read.
+    pub(crate) seen: BTreeSet<String>,
 }
 
-impl SegmentReader<'_> {
+impl<'a> SegmentReader<'a> {
+    pub(crate) fn new(read: &'a mut dyn FnMut(&str) -> Result<Vec<u8>>) -> Self {
+        Self {
+            read,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// A segment as it was written.
+    pub(crate) fn bytes(&mut self, name: &str) -> Result<Vec<u8>> {
+        self.seen.insert(name.to_owned());
+        (self.read)(name)
+    }
+
     /// The rows of a segment.
     pub(crate) fn read(&mut self, name: &str) -> Result<RecordBatch> {
-        let bytes = (self.read)(name)
-            .map_err(|error| StreamError::damaged(format!("{name} cannot be read: {error}")))?;
+        let bytes = self.bytes(name)?;
         decode(&bytes).map_err(|error| StreamError::damaged(format!("{name}: {error}")))
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, RecordBatch, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{ByteViewType, DataType, Schema, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 
 use crate::error::{Result, StreamError};
@@ -64,4 +65,39 @@ pub(crate) fn fitted(schema: &SchemaRef, batch: &RecordBatch) -> Result<Option<R
         }
     }
     crate::groups::batch(Schema::new(fields), columns, batch.num_rows()).map(Some)
+}
+
+/// A batch that holds no memory but that of its own rows, about: what is kept must not keep a whole
+/// block of a file with it.
+pub(crate) fn owned(batch: RecordBatch) -> Result<RecordBatch> {
+    let columns = batch.columns().iter().map(owned_column);
+    let columns = columns.collect::<Result<Vec<ArrayRef>>>()?;
+    let schema = batch.schema_ref().as_ref().clone();
+    crate::groups::batch(schema, columns, batch.num_rows())
+}
+
+fn owned_column(column: &ArrayRef) -> Result<ArrayRef> {
+    match column.data_type() {
+        DataType::Utf8View => Ok(owned_views(column.as_string_view(), column)),
+        DataType::BinaryView => Ok(owned_views(column.as_binary_view(), column)),
+        _ => {
+            let held = column.get_array_memory_size();
+            let used = column.to_data().get_slice_memory_size()?;
+            if held <= 2 * used + 1024 {
+                return Ok(Arc::clone(column));
+            }
+            let all = UInt32Array::from_iter_values((0_u32..).take(column.len()));
+            Ok(take(column, &all, None)?)
+        }
+    }
+}
+
+fn owned_views<T: ByteViewType>(views: &GenericByteViewArray<T>, column: &ArrayRef) -> ArrayRef {
+    let text: usize = views.data_buffers().iter().map(|buffer| buffer.len()).sum();
+    let held = text + views.views().inner().capacity();
+    let used = views.total_buffer_bytes_used() + views.len() * size_of::<u128>();
+    match held <= 2 * used + 1024 {
+        true => Arc::clone(column),
+        false => Arc::new(views.gc()),
+    }
 }

@@ -26,6 +26,9 @@ use crate::operator::{Marks, Operator};
 use crate::options::{Input, Options, OutputMode};
 use crate::paths::{Part, Path, Timed, carried, trace};
 use crate::scan::Scan;
+use crate::shard::Shard;
+use crate::sharded::{Inlet, Sharded};
+use crate::spill::Spill;
 use crate::stateless::{Stateless, Step};
 use crate::union::Union;
 
@@ -68,6 +71,7 @@ pub(crate) fn compile(
     planned: &Planned,
     inputs: &[Input],
     options: &Options,
+    spill: &Arc<Spill>,
 ) -> Result<Compiled> {
     let state = engine.session_state();
     let plan = prepare::prepared(&state, planned.logical_plan())?;
@@ -76,6 +80,7 @@ pub(crate) fn compile(
         planned,
         inputs,
         options,
+        spill,
         marks: Marks::default(),
         rules: Vec::new(),
     };
@@ -102,12 +107,27 @@ pub(crate) struct Compiler<'a> {
     pub(crate) planned: &'a Planned,
     pub(crate) inputs: &'a [Input],
     pub(crate) options: &'a Options,
+    pub(crate) spill: &'a Arc<Spill>,
     pub(crate) marks: Marks,
     /// By scan: the rules of the operators that close windows for it.
     rules: Vec<Rules>,
 }
 
 impl Compiler<'_> {
+    /// An operator with state: over its inputs, of shards that are made so. `key` tells the rows of an
+    /// updated result apart.
+    pub(crate) fn stateful<S: Shard + 'static>(
+        &self,
+        inlets: Vec<Inlet>,
+        key: Option<&[KeyColumn]>,
+        make: impl Fn() -> Result<S> + Send + 'static,
+    ) -> Result<Box<dyn Operator>> {
+        let key = key.map(|key| key.iter().map(|column| column.column).collect());
+        let make = move || Ok(Box::new(make()?) as Box<dyn Shard>);
+        let made = Sharded::new(inlets, Box::new(make), key, self.spill, self.options)?;
+        Ok(Box::new(made))
+    }
+
     /// Builds a node; `top`: only projections and filters are above, so that its rows may replace
     /// each other.
     pub(crate) fn build(&mut self, plan: &LogicalPlan, top: bool) -> Result<Built> {

@@ -1,5 +1,6 @@
 //! [`Dataflow`]: the door of this room.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
@@ -17,6 +18,7 @@ use crate::compile::{self, Compiled};
 use crate::error::{Result, StreamError};
 use crate::operator::{Changes, Event, Identity, Marks, Operator, Turn};
 use crate::options::{Input, Options, Output, Stats};
+use crate::spill::Spill;
 
 /// A watermark that was held goes on past the times of so many batches at once …
 const STEP_BATCHES: usize = 8;
@@ -42,7 +44,9 @@ pub struct Dataflow {
     options: Options,
     counters: Counters,
     watermark: i64,
-    next_segment: u64,
+    spill: Arc<Spill>,
+    /// The segments of the last checkpoint.
+    saved: BTreeSet<String>,
 }
 
 /// A stream, as batches are pushed to it.
@@ -81,12 +85,13 @@ impl Dataflow {
             .iter()
             .map(|input| stream(planned, input))
             .collect::<Result<Vec<_>>>()?;
+        let spill = Arc::new(Spill::new(&options.spill_folder));
         let Compiled {
             root,
             marks,
             key,
             updates,
-        } = compile::compile(engine, planned, &inputs, &options)?;
+        } = compile::compile(engine, planned, &inputs, &options, &spill)?;
         Ok(Self {
             root,
             marks,
@@ -101,7 +106,8 @@ impl Dataflow {
             options,
             counters: Counters::default(),
             watermark: BEFORE_ALL,
-            next_segment: 0,
+            spill,
+            saved: BTreeSet::new(),
         })
     }
 
@@ -264,10 +270,7 @@ impl Dataflow {
     /// # Errors
     /// [`StreamError::Bug`], [`StreamError::Engine`] if state cannot be encoded.
     pub fn checkpoint(&mut self) -> std::result::Result<Checkpoint, StreamError> {
-        let mut writer = SegmentWriter {
-            next: self.next_segment,
-            ..SegmentWriter::default()
-        };
+        let mut writer = SegmentWriter::checkpoint(&self.spill, &self.saved);
         let mut operators = Vec::new();
         visit_mut(&mut self.root, &mut |operator| {
             if let Some(identity) = operator.identity() {
@@ -279,10 +282,12 @@ impl Dataflow {
             }
             Ok(())
         })?;
-        self.next_segment = writer.next;
+        let live = std::mem::take(&mut writer.live);
+        let segments = writer.into_segments();
+        self.saved = live.iter().cloned().collect();
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
-            next_segment: writer.next,
+            next_segment: self.spill.next_segment(),
             clocks: to_save(
                 &self
                     .clocks
@@ -295,8 +300,8 @@ impl Dataflow {
         Ok(Checkpoint {
             manifest: serde_json::to_vec(&manifest)
                 .map_err(|error| StreamError::bug(error.to_string()))?,
-            segments: writer.segments,
-            live: writer.live,
+            segments,
+            live,
         })
     }
 
@@ -315,10 +320,14 @@ impl Dataflow {
             .load(&manifest.clocks)
             .map_err(|error| StreamError::damaged(format!("the manifest: {error}")))?;
         self.counters = manifest.counters;
-        self.next_segment = manifest.next_segment;
+        self.spill.continue_from(manifest.next_segment);
         let mut saved: Vec<Option<SavedOperator>> =
             manifest.operators.into_iter().map(Some).collect();
-        let mut reader = SegmentReader { read };
+        let mut read = |name: &str| {
+            read(name)
+                .map_err(|error| StreamError::damaged(format!("{name} cannot be read: {error}")))
+        };
+        let mut reader = SegmentReader::new(&mut read);
         visit_mut(&mut self.root, &mut |operator| {
             let Some(identity) = operator.identity() else {
                 return Ok(());
@@ -334,6 +343,7 @@ impl Dataflow {
                 None => Err(mismatch(&identity, saved.iter().flatten())),
             }
         })?;
+        self.saved = reader.seen;
         if let Some(left) = saved.into_iter().flatten().next() {
             return Err(StreamError::StateMismatch {
                 operator: format!("the {} {}", left.kind, left.meaning),

@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{SegmentReader, SegmentWriter, saved, to_save};
-use crate::error::Result;
-use crate::operator::{Changes, Identity, Operator, Turn};
-use crate::options::OperatorStats;
+use crate::clock::AFTER_ALL;
+use crate::error::{Result, StreamError};
+use crate::operator::{Changes, Identity};
+use crate::shard::{Due, Give, Handed, SHARDS, Shard};
 use crate::window::shifted;
-use side::{Generation, Keyed, SavedGeneration, Side};
+use side::{Generation, Keyed, SavedGeneration, Side, SideKeys};
 
 /// Pairs that are looked at together.
 const PAIRS: usize = 32_768;
@@ -117,21 +118,28 @@ impl Reach {
     fn before(self, watermark: i64) -> i64 {
         shifted(shifted(watermark, self.offset), -self.reach)
     }
+
+    /// The first watermark with which rows of this time are out.
+    fn watermark_after(self, time: i64) -> i64 {
+        match time {
+            AFTER_ALL => AFTER_ALL,
+            time => time
+                .saturating_add(self.reach)
+                .saturating_sub(self.offset)
+                .saturating_add(1),
+        }
+    }
 }
 
-/// One input of a join.
+/// How the rows of one input are remembered.
 pub(crate) struct JoinSide {
-    pub(crate) input: Box<dyn Operator>,
-    pub(crate) side: Side,
-    /// When its rows are dropped; `None` never.
+    pub(crate) keys: Arc<SideKeys>,
+    /// When they are dropped; `None` never.
     pub(crate) reach: Option<Reach>,
-    pub(crate) slot: usize,
-    /// How far its event times may be behind its watermark.
-    pub(crate) offset: i64,
 }
 
-/// A join of two streams.
-pub(crate) struct Join {
+/// What a join is made from.
+pub(crate) struct JoinParts {
     pub(crate) left: JoinSide,
     pub(crate) right: JoinSide,
     pub(crate) shape: Shape,
@@ -140,6 +148,15 @@ pub(crate) struct Join {
     pub(crate) span: Option<(i64, i64)>,
     pub(crate) time_to_live: Option<i64>,
     pub(crate) meaning: String,
+}
+
+/// A join of two streams.
+pub(crate) struct Join {
+    parts: Arc<JoinParts>,
+    left: Side,
+    right: Side,
+    /// When generations were last looked through for those that are too old.
+    now: i64,
 }
 
 /// Pairs of a batch and what a side remembers: rows of the batch, a generation, its rows.
@@ -151,6 +168,15 @@ struct Pairs {
 }
 
 impl Join {
+    pub(crate) fn new(parts: &Arc<JoinParts>) -> Self {
+        Self {
+            left: Side::new(&parts.left.keys),
+            right: Side::new(&parts.right.keys),
+            parts: Arc::clone(parts),
+            now: i64::MIN,
+        }
+    }
+
     /// Matches rows of a side with what the other remembers, and remembers them.
     fn take(
         &mut self,
@@ -162,13 +188,14 @@ impl Join {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        let parts = Arc::clone(&self.parts);
         let (own, other) = match is_left {
             true => (&mut self.left, &mut self.right),
             false => (&mut self.right, &mut self.left),
         };
-        let given = own.side.keys.read(batch)?;
+        let given = own.keys.read(batch)?;
         let mut done = vec![false; batch.num_rows()];
-        for number in 0..other.side.generations.len() {
+        for number in 0..other.generations.len() {
             let mut pairs = Pairs {
                 generation: number,
                 ..Pairs::default()
@@ -177,14 +204,14 @@ impl Join {
                 if !given.can_match(row) {
                     continue;
                 }
-                let generation = &other.side.generations[number];
+                let generation = &other.generations[number];
                 generation.matches(&given, row, |found| {
                     let (time, at) = (given.times[row], generation.times[found as usize]);
                     let apart = match is_left {
                         true => at.saturating_sub(time),
                         false => time.saturating_sub(at),
                     };
-                    if self
+                    if parts
                         .span
                         .is_none_or(|(least, most)| least <= apart && apart <= most)
                     {
@@ -195,12 +222,12 @@ impl Join {
                 if pairs.given.len() >= PAIRS {
                     let full = std::mem::take(&mut pairs);
                     pairs.generation = number;
-                    pair(&self.shape, &given, &mut done, other, is_left, &full, out)?;
+                    pair(&parts.shape, &given, &mut done, other, is_left, &full, out)?;
                 }
             }
-            pair(&self.shape, &given, &mut done, other, is_left, &pairs, out)?;
+            pair(&parts.shape, &given, &mut done, other, is_left, &pairs, out)?;
         }
-        own.side.add(given, &done, now)
+        own.add(given, &done, now)
     }
 
     /// Lets go of what can have no match any more.
@@ -211,25 +238,32 @@ impl Join {
         now: i64,
         out: &mut Vec<RecordBatch>,
     ) -> Result<()> {
-        let touched = match (self.left.reach, self.right.reach, self.time_to_live) {
-            (None, None, Some(life)) => Some(now.saturating_sub(life)),
-            _ => None,
-        };
-        for (own, watermark, is_left) in [
-            (&mut self.left, right, true),
-            (&mut self.right, left, false),
+        let parts = Arc::clone(&self.parts);
+        let touched = self.life().map(|life| now.saturating_sub(life));
+        self.now = now;
+        for (own, reach, watermark, is_left) in [
+            (&mut self.left, parts.left.reach, right, true),
+            (&mut self.right, parts.right.reach, left, false),
         ] {
-            let before = own.reach.map(|reach| reach.before(watermark));
+            let before = reach.map(|reach| reach.before(watermark));
             if let Some(before) = before
-                && self.shape.gives_alone(is_left)
+                && parts.shape.gives_alone(is_left)
             {
-                for rows in own.side.left_over(before)? {
-                    out.push(self.shape.alone(&rows, is_left)?);
+                for rows in own.left_over(before)? {
+                    out.push(parts.shape.alone(&rows, is_left)?);
                 }
             }
-            own.side.drop_before(before.unwrap_or(i64::MIN), touched);
+            own.drop_before(before.unwrap_or(i64::MIN), touched);
         }
         Ok(())
+    }
+
+    /// How long rows are kept that no time bounds.
+    fn life(&self) -> Option<i64> {
+        match (self.parts.left.reach, self.parts.right.reach) {
+            (None, None) => self.parts.time_to_live,
+            _ => None,
+        }
     }
 }
 
@@ -238,7 +272,7 @@ fn pair(
     shape: &Shape,
     given: &Keyed,
     done: &mut [bool],
-    other: &mut JoinSide,
+    other: &mut Side,
     is_left: bool,
     pairs: &Pairs,
     out: &mut Vec<RecordBatch>,
@@ -246,7 +280,7 @@ fn pair(
     if pairs.given.is_empty() {
         return Ok(());
     }
-    let generation: &mut Generation = &mut other.side.generations[pairs.generation];
+    let generation: &mut Generation = &mut other.generations[pairs.generation];
     let rows = UInt32Array::from(pairs.given.clone());
     let own = take_record_batch(&given.batch, &rows)?;
     let found = generation.gather(&pairs.rows)?;
@@ -289,62 +323,84 @@ struct Saved {
     right: Vec<SavedGeneration>,
 }
 
-impl Operator for Join {
-    fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Changes> {
-        let left = self.left.input.turn(turn)?;
-        let right = self.right.input.turn(turn)?;
-        let mut rows = Vec::new();
+impl Shard for Join {
+    fn work(&mut self, handed: Handed, out: &mut Changes) -> Result<()> {
+        let [left, right] = handed.inputs.as_slice() else {
+            return Err(StreamError::bug("a join of other than two inputs"));
+        };
         for batch in &left.rows {
-            self.take(batch, true, turn.now, &mut rows)?;
+            self.take(batch, true, handed.now, &mut out.rows)?;
         }
         for batch in &right.rows {
-            self.take(batch, false, turn.now, &mut rows)?;
+            self.take(batch, false, handed.now, &mut out.rows)?;
         }
-        self.release(left.watermark, right.watermark, turn.now, &mut rows)?;
-        for (side, watermark) in [(&self.left, left.watermark), (&self.right, right.watermark)] {
-            turn.marks.set(side.slot, shifted(watermark, side.offset));
-        }
-        Ok(Changes::rows(rows, left.watermark.min(right.watermark)))
+        self.release(left.watermark, right.watermark, handed.now, &mut out.rows)
     }
 
-    fn inputs(&mut self) -> Vec<&mut Box<dyn Operator>> {
-        vec![&mut self.left.input, &mut self.right.input]
-    }
-
-    fn inputs_ref(&self) -> Vec<&dyn Operator> {
-        vec![self.left.input.as_ref(), self.right.input.as_ref()]
-    }
-
-    fn identity(&self) -> Option<Identity> {
-        Some(Identity {
+    fn identity(&self) -> Identity {
+        Identity {
             kind: "join",
-            meaning: self.meaning.clone(),
-        })
+            meaning: self.parts.meaning.clone(),
+        }
     }
 
     fn bytes(&self) -> usize {
-        self.left.side.bytes() + self.right.side.bytes()
+        self.left.bytes() + self.right.bytes()
     }
 
-    fn stats(&self) -> Option<OperatorStats> {
-        Some(OperatorStats {
-            name: "join".to_owned(),
-            rows: (self.left.side.rows() + self.right.side.rows()) as u64,
-            bytes: self.bytes(),
-            spilled_bytes: 0,
-        })
+    fn rows(&self) -> usize {
+        self.left.rows() + self.right.rows()
     }
 
-    fn save(&mut self, writer: &mut SegmentWriter) -> Result<Value> {
+    fn due(&self) -> Due {
+        let parts = &self.parts;
+        let due = |side: &Side, reach: Option<Reach>, is_left: bool| {
+            let time = match parts.shape.gives_alone(is_left) {
+                true => side.least(),
+                // Nothing comes out: rows are only dropped, best all at once.
+                false => side.greatest(),
+            };
+            match (reach, time) {
+                (Some(reach), Some(time)) => reach.watermark_after(time),
+                _ => AFTER_ALL,
+            }
+        };
+        // The rows of a side wait for the watermark of the other.
+        let watermarks = vec![
+            due(&self.right, parts.right.reach, false),
+            due(&self.left, parts.left.reach, true),
+        ];
+        let now = Due::by_life(self.life(), self.now, self.rows()).now;
+        Due { watermarks, now }
+    }
+
+    fn is_timeless(&self) -> bool {
+        let parts = &self.parts;
+        parts.left.reach.is_none() && parts.right.reach.is_none() && parts.time_to_live.is_none()
+    }
+
+    fn save(&mut self, writer: &mut SegmentWriter<'_>) -> Result<Value> {
         to_save(&Saved {
-            left: self.left.side.save(writer)?,
-            right: self.right.side.save(writer)?,
+            left: self.left.save(writer)?,
+            right: self.right.save(writer)?,
         })
     }
 
     fn load(&mut self, state: &Value, reader: &mut SegmentReader<'_>) -> Result<()> {
         let state: Saved = saved(state)?;
-        self.left.side.load(state.left, reader)?;
-        self.right.side.load(state.right, reader)
+        self.left.load(state.left, reader)?;
+        self.right.load(state.right, reader)
+    }
+
+    fn divide(&mut self, give: &mut Give<'_>) -> Result<()> {
+        let (left, right) = (self.left.by_shard()?, self.right.by_shard()?);
+        for number in 0..SHARDS {
+            let mut shard = Self::new(&self.parts);
+            shard.now = self.now;
+            shard.left = self.left.only(&left, number)?;
+            shard.right = self.right.only(&right, number)?;
+            give(number, Box::new(shard))?;
+        }
+        Ok(())
     }
 }

@@ -19,6 +19,9 @@ use crate::parts::{Parts, Place};
 /// The column that says when a key was last touched.
 const TOUCHED: &str = "touched#";
 
+/// Which keys have states, and where these stand.
+type Standing = (Vec<usize>, Option<(Vec<Place>, RecordBatch)>);
+
 /// States of keys.
 pub(crate) struct KeyedStates {
     grouping: Arc<Grouping>,
@@ -61,8 +64,9 @@ impl KeyedStates {
         let positions: Vec<usize> = (0..rows).collect();
         accumulators.merge(&grouping, delta, &positions, rows)?;
         let (old_rows, old) = self.standing()?;
-        if let Some(old) = old {
+        if let Some((places, old)) = old {
             accumulators.merge(&grouping, &old, &old_rows, rows)?;
+            self.parts.forget(&places);
         }
         let states = accumulators.states()?;
         let states = grouping.state_batch(keys.clone(), states, rows)?;
@@ -97,7 +101,7 @@ impl KeyedStates {
     }
 
     /// Of the keys just found: the states that stand, and which of the keys each belongs to.
-    fn standing(&self) -> Result<(Vec<usize>, Option<RecordBatch>)> {
+    fn standing(&self) -> Result<Standing> {
         let mut rows = Vec::new();
         let mut places = Vec::new();
         for (row, key) in self.indexes.iter().enumerate() {
@@ -110,7 +114,7 @@ impl KeyedStates {
             [] => None,
             some => Some(self.parts.gather(some)?),
         };
-        Ok((rows, batch))
+        Ok((rows, batch.map(|batch| (places, batch))))
     }
 
     /// Keeps only what stands at these places.
@@ -157,8 +161,22 @@ impl KeyedStates {
         }
     }
 
+    /// The places of the keys of each shard.
+    pub(crate) fn by_shard(&self) -> Result<Vec<Vec<Place>>> {
+        let keys = |batch: &RecordBatch| Ok(self.grouping.keys_of(batch).to_vec());
+        self.parts.by_shard(self.places.iter().copied(), &keys)
+    }
+
+    /// The states at these places alone.
+    pub(crate) fn only(&self, places: &[Place]) -> Result<Self> {
+        let mut only = Self::new(&self.grouping)?;
+        let places = self.parts.copy(places, &mut only.parts)?;
+        only.adopt(&places)?;
+        Ok(only)
+    }
+
     /// Writes what is new; the value says what there is.
-    pub(crate) fn save(&mut self, writer: &mut SegmentWriter) -> Result<Value> {
+    pub(crate) fn save(&mut self, writer: &mut SegmentWriter<'_>) -> Result<Value> {
         self.parts.save(self.places.iter().copied(), writer)
     }
 

@@ -10,8 +10,9 @@
 //!
 //! The parts: [`compile`] reads the plan; [`clock`] follows event time by partition; [`groups`] holds
 //! aggregates by key, on which [`window`], [`session`] and [`running`] are built; [`rank`] keeps the
-//! first rows of each key; [`join`] matches two sides; [`parts`], [`pane`] and [`spill`] hold what is
-//! remembered; [`checkpoint`] names and encodes segments.
+//! first rows of each key; [`join`] matches two sides. Each of these is a [`shard`], which [`sharded`] hands its
+//! rows and spills; [`parts`], [`pane`] and [`spill`] hold what is remembered; [`checkpoint`] names and encodes
+//! segments.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod checkpoint;
@@ -30,9 +31,12 @@ mod pane;
 mod parts;
 mod paths;
 mod rank;
+mod routes;
 mod running;
 mod scan;
 mod session;
+mod shard;
+mod sharded;
 mod slices;
 mod spill;
 mod stateless;
@@ -41,7 +45,7 @@ mod union;
 mod window;
 mod window_state;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Segment};
 pub use dataflow::Dataflow;
 pub use error::StreamError;
 pub use options::{Input, OperatorStats, Options, Output, OutputMode, Stats, WatermarkSpec};

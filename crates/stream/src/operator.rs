@@ -65,9 +65,10 @@ impl Marks {
         self.0.get(slot).copied().unwrap_or(BEFORE_ALL)
     }
 
+    /// A mark never goes back.
     pub(crate) fn set(&mut self, slot: usize, watermark: i64) {
         if let Some(mark) = self.0.get_mut(slot) {
-            *mark = watermark;
+            *mark = watermark.max(*mark);
         }
     }
 }
@@ -133,7 +134,7 @@ pub(crate) trait Operator: Send {
     }
 
     /// Writes the segments that are new, and says what a restore needs to know.
-    fn save(&mut self, _writer: &mut SegmentWriter) -> Result<Value> {
+    fn save(&mut self, _writer: &mut SegmentWriter<'_>) -> Result<Value> {
         Ok(Value::Null)
     }
 

@@ -47,11 +47,11 @@ pub struct Options {
     /// not touched for so many microseconds is forgotten; `None` keeps it for good. Results given
     /// out stay as they are; a key that comes again starts anew.
     pub time_to_live_micros: Option<i64>,
-    /// How many bytes of state may be held in memory before the panes of windows are spilled. State
-    /// that is asked for at every row (by key, sessions, joins, early results) is counted, but stays
-    /// in memory.
+    /// How many bytes of state, and of rows that wait for it, may be held in memory before state is
+    /// spilled: the panes of windows, and all other state by parts of its keys. State without keys stays in
+    /// memory. What is over the budget comes out with the next tick, if not before.
     pub memory_bytes: usize,
-    /// The folder that panes are spilled to; made when first needed.
+    /// The folder that state is spilled to; made when first needed.
     pub spill_folder: PathBuf,
     /// Whether late rows are given out in [`Output::late`]; they are counted in any case.
     pub keep_late: bool,

@@ -28,7 +28,7 @@ pub(crate) struct Frozen {
 
 enum Stored {
     Memory(RecordBatch),
-    Disk(SpillFile),
+    Disk(Arc<SpillFile>),
 }
 
 impl Frozen {
@@ -153,7 +153,7 @@ impl Pane {
             .iter()
             .filter_map(|frozen| match &frozen.stored {
                 Stored::Memory(_) => None,
-                Stored::Disk(file) => Some(file),
+                Stored::Disk(file) => Some(file.as_ref()),
             })
     }
 
@@ -184,21 +184,16 @@ impl Pane {
     pub(crate) fn save(
         &mut self,
         grouping: &Arc<Grouping>,
-        writer: &mut SegmentWriter,
+        writer: &mut SegmentWriter<'_>,
     ) -> Result<Vec<String>> {
         self.freeze()?;
         self.compact(grouping)?;
         let mut names = Vec::new();
         for frozen in &mut self.frozen {
-            let name = match &frozen.segment {
-                Some(name) => {
-                    writer.keep(name);
-                    name.clone()
-                }
-                None => writer.write(&frozen.read()?)?,
-            };
-            names.push(name.clone());
-            frozen.segment = Some(name);
+            names.push(match &frozen.stored {
+                Stored::Memory(states) => writer.put(&mut frozen.segment, || Ok(states.clone()))?,
+                Stored::Disk(file) => writer.put_parts(&mut frozen.segment, file)?,
+            });
         }
         Ok(names)
     }
@@ -217,7 +212,7 @@ impl Pane {
         for frozen in &mut self.frozen {
             if let Stored::Memory(states) = &frozen.stored {
                 let file = spill.write(states, grouping.keys_of(states))?;
-                frozen.stored = Stored::Disk(file);
+                frozen.stored = Stored::Disk(Arc::new(file));
             }
         }
         Ok(())

@@ -3,13 +3,15 @@
 //! Rows are appended as parts and found by their [`Place`]; whoever keeps places knows which rows still
 //! count. A checkpoint writes the parts that are new, and says of each part which rows count.
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, interleave_record_batch, take_record_batch};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::checkpoint::{SegmentReader, SegmentWriter, saved, to_save};
+use crate::columns::owned;
 use crate::error::{Result, StreamError};
+use crate::shard::{SHARDS, shards_of};
 
 /// Parts smaller than this are put together with the next, unless they are in a checkpoint.
 const PART_ROWS: usize = 8192;
@@ -17,7 +19,7 @@ const PART_ROWS: usize = 8192;
 const PARTS: usize = 256;
 
 /// Where a row is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Place {
     part: u32,
     row: u32,
@@ -50,6 +52,8 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 struct Part {
     batch: RecordBatch,
+    /// How many rows were forgotten.
+    forgotten: usize,
     /// The segment it was saved as.
     segment: Option<String>,
 }
@@ -99,8 +103,34 @@ impl Parts {
         }
     }
 
+    /// These rows count no more. A part of which no row counts goes at once.
+    pub(crate) fn forget(&mut self, places: &[Place]) {
+        for place in places {
+            let Some(part) = self.parts.get_mut(place.part as usize) else {
+                continue;
+            };
+            part.forgotten += 1;
+            if part.forgotten == part.batch.num_rows() {
+                self.bytes = self
+                    .bytes
+                    .saturating_sub(part.batch.get_array_memory_size());
+                part.batch = RecordBatch::new_empty(part.batch.schema());
+                part.forgotten = 0;
+            }
+        }
+        // Places name parts by their number, so that only the last can go.
+        while self
+            .parts
+            .last()
+            .is_some_and(|part| part.batch.num_rows() == 0)
+        {
+            self.parts.pop();
+        }
+    }
+
     /// Adds rows, and gives the place of the first.
     pub(crate) fn append(&mut self, batch: RecordBatch) -> Result<Place> {
+        let batch = owned(batch)?;
         let rows = batch.num_rows();
         let size = batch.get_array_memory_size();
         let mut from = 0;
@@ -117,6 +147,7 @@ impl Parts {
                 self.bytes += size;
                 self.parts.push(Part {
                     batch,
+                    forgotten: 0,
                     segment: None,
                 });
             }
@@ -146,11 +177,38 @@ impl Parts {
         }
     }
 
+    /// The places whose keys are of each shard.
+    pub(crate) fn by_shard(
+        &self,
+        live: impl Iterator<Item = Place>,
+        keys: &dyn Fn(&RecordBatch) -> Result<Vec<ArrayRef>>,
+    ) -> Result<Vec<Vec<Place>>> {
+        let shards = self.parts.iter().map(|part| {
+            let keys = keys(&part.batch)?;
+            shards_of(&keys, part.batch.num_rows())
+        });
+        let shards: Vec<Vec<usize>> = shards.collect::<Result<_>>()?;
+        let mut places = vec![Vec::new(); SHARDS];
+        for place in live {
+            places[shards[place.part as usize][place.row as usize]].push(place);
+        }
+        Ok(places)
+    }
+
+    /// Copies the rows at these places, and says where they are then.
+    pub(crate) fn copy(&self, places: &[Place], to: &mut Self) -> Result<Vec<Place>> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = to.append(self.gather(places)?)?;
+        Ok((0..places.len()).map(|row| first.after(row)).collect())
+    }
+
     /// Writes the parts that are new; `live` are the places of the rows that count.
     pub(crate) fn save(
         &mut self,
         live: impl Iterator<Item = Place>,
-        writer: &mut SegmentWriter,
+        writer: &mut SegmentWriter<'_>,
     ) -> Result<Value> {
         let mut rows: Vec<Vec<u8>> = self
             .parts
@@ -168,17 +226,8 @@ impl Parts {
             if count == 0 {
                 continue;
             }
-            let segment = match &part.segment {
-                Some(name) => {
-                    writer.keep(name);
-                    name.clone()
-                }
-                None => {
-                    let name = writer.write(&part.batch)?;
-                    part.segment = Some(name.clone());
-                    name
-                }
-            };
+            let batch = &part.batch;
+            let segment = writer.put(&mut part.segment, || Ok(batch.clone()))?;
             let all = count == part.batch.num_rows();
             let digits = |rows: &[u8]| rows.iter().map(|byte| format!("{byte:02x}")).collect();
             saved.push(SavedPart {
@@ -220,7 +269,11 @@ impl Parts {
                 }
             }
             self.bytes += batch.get_array_memory_size();
-            self.parts.push(Part { batch, segment });
+            self.parts.push(Part {
+                batch,
+                forgotten: 0,
+                segment,
+            });
         }
         Ok(places)
     }

@@ -6,7 +6,7 @@
 
 mod keeping;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, UInt32Array, UInt64Array};
@@ -23,11 +23,11 @@ use crate::clock::BEFORE_ALL;
 use crate::columns::{arrays, fitted};
 use crate::error::Result;
 use crate::keyed::with_numbers;
-use crate::operator::{Changes, Identity, Operator, Turn};
-use crate::options::OperatorStats;
+use crate::operator::{Changes, Identity};
 use crate::parts::{Parts, Place};
+use crate::shard::{Due, Give, Handed, Shard};
 use crate::window::{shifted, times};
-use keeping::index;
+use keeping::{index, own, places, touches};
 
 const SEQUENCE: &str = "sequence#";
 const GIVEN: &str = "given#";
@@ -48,7 +48,6 @@ pub(crate) enum When {
 
 /// What a ranking is made from.
 pub(crate) struct RankParts {
-    pub(crate) input: Box<dyn Operator>,
     /// The columns of the input.
     pub(crate) input_schema: SchemaRef,
     /// The key; empty ranks all rows together.
@@ -61,7 +60,6 @@ pub(crate) struct RankParts {
     pub(crate) when: When,
     /// The event time, and how far it may be behind the watermark of the input.
     pub(crate) time: Option<(Arc<dyn PhysicalExpr>, i64)>,
-    pub(crate) slot: usize,
     /// The columns of the result: those of the input, and the row's number if there is one more.
     pub(crate) schema: SchemaRef,
     pub(crate) meaning: String,
@@ -70,7 +68,7 @@ pub(crate) struct RankParts {
 
 /// A ranking by key.
 pub(crate) struct Rank {
-    parts: RankParts,
+    parts: Arc<RankParts>,
     converter: RowConverter,
     index: Option<Box<dyn GroupValues>>,
     ranked: Vec<Ranked>,
@@ -114,11 +112,11 @@ enum Row {
 }
 
 impl Rank {
-    pub(crate) fn new(parts: RankParts) -> Result<Self> {
+    pub(crate) fn new(parts: &Arc<RankParts>) -> Result<Self> {
         Ok(Self {
             converter: RowConverter::new(parts.order_fields.clone())?,
             index: index(&parts.key_schema)?,
-            parts,
+            parts: Arc::clone(parts),
             ranked: Vec::new(),
             rows: Parts::default(),
             given: Parts::default(),
@@ -393,73 +391,84 @@ struct Saved {
     swept: i64,
     rows: Value,
     given: Value,
+    /// If keys have a life: when the keys of the rows were touched, and then those of `given`.
+    touched: Option<String>,
 }
 
-impl Operator for Rank {
-    fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Changes> {
-        let input = self.parts.input.turn(turn)?;
-        self.sweep(turn.now)?;
-        let mut rows = Vec::new();
+impl Shard for Rank {
+    fn work(&mut self, handed: Handed, out: &mut Changes) -> Result<()> {
+        let input = handed.input();
+        self.sweep(handed.now)?;
         for batch in &input.rows {
-            self.take(batch, turn.now, &mut rows)?;
+            self.take(batch, handed.now, &mut out.rows)?;
         }
         if let Some((_, offset)) = self.parts.time {
             let watermark = shifted(input.watermark, offset);
             if watermark > self.closed {
-                self.close(watermark, &mut rows)?;
+                self.close(watermark, &mut out.rows)?;
                 self.closed = watermark;
                 self.tidy()?;
             }
-            turn.marks.set(self.parts.slot, self.closed);
         }
-        Ok(Changes::rows(rows, input.watermark))
+        Ok(())
     }
 
-    fn inputs(&mut self) -> Vec<&mut Box<dyn Operator>> {
-        vec![&mut self.parts.input]
-    }
-
-    fn inputs_ref(&self) -> Vec<&dyn Operator> {
-        vec![self.parts.input.as_ref()]
-    }
-
-    fn identity(&self) -> Option<Identity> {
-        Some(Identity {
+    fn identity(&self) -> Identity {
+        Identity {
             kind: match self.parts.when {
                 When::First => "deduplication",
                 _ => "ranking",
             },
             meaning: self.parts.meaning.clone(),
-        })
+        }
     }
 
     fn bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, |index| index.size());
         let kept = self.kept * (size_of::<Kept>() + 16);
         let lists = self.ranked.capacity() * size_of::<Ranked>();
-        self.rows.bytes() + self.given.bytes() + index + kept + lists
+        let waiting = self.waiting.len() * 2 * size_of::<(i64, usize)>();
+        self.rows.bytes() + self.given.bytes() + index + kept + lists + waiting
     }
 
-    fn stats(&self) -> Option<OperatorStats> {
-        Some(OperatorStats {
-            name: self.identity()?.kind.to_owned(),
-            rows: match self.parts.when {
-                When::First => self.given_places().len() as u64,
-                _ => self.kept as u64,
-            },
-            bytes: self.bytes(),
-            spilled_bytes: 0,
-        })
+    fn rows(&self) -> usize {
+        match self.parts.when {
+            When::First => self.given_places().len(),
+            _ => self.kept,
+        }
     }
 
-    fn save(&mut self, writer: &mut SegmentWriter) -> Result<Value> {
-        let (rows, given) = (self.places(), self.given_places());
+    fn due(&self) -> Due {
+        let time = match self.parts.when {
+            // These come out; keys that were given are only forgotten, best all at once.
+            When::Settled | When::Closed => self.waiting.first(),
+            When::Changed | When::First => self.waiting.last(),
+        };
+        let offset = self.parts.time.as_ref().map_or(0, |(_, offset)| *offset);
+        let passed = time.map(|(time, _)| time.saturating_add(1).saturating_sub(offset));
+        Due {
+            now: Due::by_life(self.parts.time_to_live, self.swept, self.ranked.len()).now,
+            ..Due::by_watermark(passed)
+        }
+    }
+
+    fn is_timeless(&self) -> bool {
+        self.parts.time.is_none() && self.parts.time_to_live.is_none()
+    }
+
+    fn save(&mut self, writer: &mut SegmentWriter<'_>) -> Result<Value> {
+        let (rows, given) = (self.touched_rows(), self.touched_given());
+        let touched = match self.parts.time_to_live {
+            Some(_) => Some(writer.write(&touches(&rows, &given)?)?),
+            None => None,
+        };
         to_save(&Saved {
             closed: self.closed,
             sequence: self.sequence,
             swept: self.swept,
-            rows: self.rows.save(rows.into_iter(), writer)?,
-            given: self.given.save(given.into_iter(), writer)?,
+            rows: self.rows.save(places(&rows).into_iter(), writer)?,
+            given: self.given.save(places(&given).into_iter(), writer)?,
+            touched,
         })
     }
 
@@ -472,10 +481,37 @@ impl Operator for Rank {
             .rows
             .load(&state.rows, reader, &mut |batch| fitted(&schema, batch))?;
         let given = self.given.load(&state.given, reader, &mut |_| Ok(None))?;
-        self.adopt(&rows, &given)?;
-        let now = state.swept.max(0);
-        for ranked in &mut self.ranked {
-            ranked.touched = ranked.touched.max(now);
+        let touched = match state.touched {
+            Some(name) => own(&reader.read(&name)?, TOUCHED)?.values().to_vec(),
+            // When, nobody wrote down: they live on.
+            None => vec![state.swept.max(0); rows.len() + given.len()],
+        };
+        self.adopt(&rows, &given, &touched)
+    }
+
+    fn divide(&mut self, give: &mut Give<'_>) -> Result<()> {
+        let parts = Arc::clone(&self.parts);
+        let of_rows = |batch: &RecordBatch| arrays(&parts.keys, batch);
+        let count = parts.keys.len();
+        let of_given = |batch: &RecordBatch| Ok(batch.columns()[..count].to_vec());
+        let touched: HashMap<Place, i64> = self.touched_rows().into_iter().collect();
+        let given_touched: HashMap<Place, i64> = self.touched_given().into_iter().collect();
+        let rows = self.rows.by_shard(touched.keys().copied(), &of_rows)?;
+        let given = self
+            .given
+            .by_shard(given_touched.keys().copied(), &of_given)?;
+        for (number, (mut rows, mut given)) in rows.into_iter().zip(given).enumerate() {
+            rows.sort_unstable();
+            given.sort_unstable();
+            let mut times: Vec<i64> = rows.iter().map(|place| touched[place]).collect();
+            times.extend(given.iter().map(|place| given_touched[place]));
+            let mut shard = Self::new(&parts)?;
+            (shard.closed, shard.sequence) = (self.closed, self.sequence);
+            shard.swept = self.swept;
+            let rows = self.rows.copy(&rows, &mut shard.rows)?;
+            let given = self.given.copy(&given, &mut shard.given)?;
+            shard.adopt(&rows, &given, &times)?;
+            give(number, Box::new(shard))?;
         }
         Ok(())
     }

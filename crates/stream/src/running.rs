@@ -10,64 +10,58 @@ use crate::checkpoint::{SegmentReader, SegmentWriter, saved, to_save};
 use crate::error::Result;
 use crate::groups::{Grouping, Groups};
 use crate::keyed::KeyedStates;
-use crate::operator::{Changes, Identity, Operator, Turn};
-use crate::options::OperatorStats;
+use crate::operator::{Changes, Identity};
+use crate::shard::{Due, Give, Handed, Shard};
 use crate::window::Layout;
+
+/// What a running aggregate is made from.
+#[derive(Debug)]
+pub(crate) struct RunningParts {
+    pub(crate) grouping: Arc<Grouping>,
+    pub(crate) layout: Layout,
+    pub(crate) meaning: String,
+    pub(crate) time_to_live: Option<i64>,
+}
 
 /// An aggregate over all that ever came, by key.
 pub(crate) struct RunningAggregate {
-    input: Box<dyn Operator>,
-    grouping: Arc<Grouping>,
-    layout: Layout,
-    meaning: String,
+    parts: Arc<RunningParts>,
     states: KeyedStates,
-    time_to_live: Option<i64>,
     /// When keys were last looked through for those that are too old.
     swept: i64,
 }
 
 impl RunningAggregate {
-    pub(crate) fn new(
-        input: Box<dyn Operator>,
-        grouping: &Arc<Grouping>,
-        layout: Layout,
-        meaning: String,
-        options: &crate::Options,
-    ) -> Result<Self> {
+    pub(crate) fn new(parts: &Arc<RunningParts>) -> Result<Self> {
         Ok(Self {
-            input,
-            states: KeyedStates::new(grouping)?,
-            grouping: Arc::clone(grouping),
-            layout,
-            meaning,
-            time_to_live: options.time_to_live_micros,
+            states: KeyedStates::new(&parts.grouping)?,
+            parts: Arc::clone(parts),
             swept: i64::MIN,
         })
     }
 
     /// Adds rows, and gives the results of their keys.
-    fn take(&mut self, batches: &[RecordBatch], now: i64) -> Result<Vec<RecordBatch>> {
-        let mut changed = Groups::new(&self.grouping)?;
+    fn take(&mut self, batches: &[RecordBatch], now: i64, out: &mut Changes) -> Result<()> {
+        let mut changed = Groups::new(&self.parts.grouping)?;
         for batch in batches {
-            changed.update(&self.grouping.evaluate(batch)?)?;
+            changed.update(&self.parts.grouping.evaluate(batch)?)?;
         }
-        if changed.len() == 0 {
-            return Ok(Vec::new());
+        if changed.len() > 0 {
+            let results = self.states.apply(&changed.drain()?, now)?;
+            out.rows.push(self.parts.layout.assemble(results, None)?);
         }
-        let results = self.states.apply(&changed.drain()?, now)?;
-        Ok(vec![self.layout.assemble(results, None)?])
+        Ok(())
     }
 
     fn sweep(&mut self, now: i64) -> Result<()> {
-        let Some(life) = self.time_to_live else {
+        let Some(life) = self.parts.time_to_live else {
             return Ok(());
         };
         if now.saturating_sub(self.swept) < life / 8 {
             return Ok(());
         }
         self.swept = now;
-        self.states.expire(now.saturating_sub(life))?;
-        Ok(())
+        self.states.expire(now.saturating_sub(life))
     }
 }
 
@@ -77,44 +71,37 @@ struct Saved {
     swept: i64,
 }
 
-impl Operator for RunningAggregate {
-    fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Changes> {
-        let changes = self.input.turn(turn)?;
+impl Shard for RunningAggregate {
+    fn work(&mut self, handed: Handed, out: &mut Changes) -> Result<()> {
         // Before the rows, so that a key whose life is over begins anew.
-        self.sweep(turn.now)?;
-        let rows = self.take(&changes.rows, turn.now)?;
-        Ok(Changes::rows(rows, changes.watermark))
+        self.sweep(handed.now)?;
+        self.take(&handed.input().rows, handed.now, out)
     }
 
-    fn inputs(&mut self) -> Vec<&mut Box<dyn Operator>> {
-        vec![&mut self.input]
-    }
-
-    fn inputs_ref(&self) -> Vec<&dyn Operator> {
-        vec![self.input.as_ref()]
-    }
-
-    fn identity(&self) -> Option<Identity> {
-        Some(Identity {
+    fn identity(&self) -> Identity {
+        Identity {
             kind: "running aggregate",
-            meaning: self.meaning.clone(),
-        })
+            meaning: self.parts.meaning.clone(),
+        }
     }
 
     fn bytes(&self) -> usize {
         self.states.size()
     }
 
-    fn stats(&self) -> Option<OperatorStats> {
-        Some(OperatorStats {
-            name: "running aggregate".to_owned(),
-            rows: self.states.len() as u64,
-            bytes: self.states.size(),
-            spilled_bytes: 0,
-        })
+    fn rows(&self) -> usize {
+        self.states.len()
     }
 
-    fn save(&mut self, writer: &mut SegmentWriter) -> Result<Value> {
+    fn due(&self) -> Due {
+        Due::by_life(self.parts.time_to_live, self.swept, self.states.len())
+    }
+
+    fn is_timeless(&self) -> bool {
+        self.parts.time_to_live.is_none()
+    }
+
+    fn save(&mut self, writer: &mut SegmentWriter<'_>) -> Result<Value> {
         to_save(&Saved {
             parts: self.states.save(writer)?,
             swept: self.swept,
@@ -125,5 +112,18 @@ impl Operator for RunningAggregate {
         let state: Saved = saved(state)?;
         self.swept = state.swept;
         self.states.load(&state.parts, reader)
+    }
+
+    fn divide(&mut self, give: &mut Give<'_>) -> Result<()> {
+        for (number, places) in self.states.by_shard()?.into_iter().enumerate() {
+            let shard = Self {
+                parts: Arc::clone(&self.parts),
+                states: self.states.only(&places)?,
+                swept: self.swept,
+            };
+            give(number, Box::new(shard))?;
+        }
+        self.states = KeyedStates::new(&self.parts.grouping)?;
+        Ok(())
     }
 }

@@ -4,12 +4,14 @@
 //! one. Only sessions that changed are merged and written; a session closes when the watermark has passed
 //! its end, so that no row to come can prolong it.
 
-use std::collections::BTreeSet;
+mod cut;
+mod merging;
+mod open;
+
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array,
-    new_null_array,
+    Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray, UInt32Array, new_null_array,
 };
 use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::Int64Type;
@@ -23,17 +25,18 @@ use crate::clock::BEFORE_ALL;
 use crate::error::{Result, StreamError};
 use crate::groups::{Grouping, Results};
 use crate::keyed::with_numbers;
-use crate::operator::{Changes, Identity, Operator, Turn};
-use crate::options::OperatorStats;
+use crate::operator::{Changes, Identity};
 use crate::parts::{Parts, Place};
+use crate::shard::{Due, Give, Handed, Shard};
 use crate::window::{Layout, WindowColumns, shifted, times};
+use merging::{Merging, merging};
+use open::Open;
 
 const START: &str = "start#";
 const LAST: &str = "last#";
 
 /// What a session aggregate is made from.
 pub(crate) struct SessionParts {
-    pub(crate) input: Box<dyn Operator>,
     pub(crate) grouping: Arc<Grouping>,
     pub(crate) layout: Layout,
     pub(crate) gap: i64,
@@ -41,60 +44,25 @@ pub(crate) struct SessionParts {
     pub(crate) time: Arc<dyn PhysicalExpr>,
     /// How far times may be behind the watermark of the input.
     pub(crate) offset: i64,
-    pub(crate) slot: usize,
     pub(crate) meaning: String,
     pub(crate) updating: bool,
 }
 
 /// An aggregate by session.
 pub(crate) struct SessionAggregate {
-    parts: SessionParts,
+    parts: Arc<SessionParts>,
     index: Option<Box<dyn GroupValues>>,
-    /// The open sessions of each key, by the key's number in the index.
-    sessions: Vec<Vec<Session>>,
-    /// Open sessions in the order they close: last time, key, start.
-    closing: BTreeSet<(i64, usize, i64)>,
+    open: Open,
     states: Parts,
     closed: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Session {
-    start: i64,
-    last: i64,
-    place: Place,
-}
-
-/// A run of rows of a key, or what became of several.
-struct Fragment {
-    key: usize,
-    start: i64,
-    last: i64,
-    /// A row of the batch that has its key.
-    row: u32,
-}
-
-/// What new fragments make of the open sessions.
-#[derive(Default)]
-struct Merging {
-    /// The sessions that come out.
-    made: Vec<Fragment>,
-    /// For each new fragment, in which of them it is.
-    fragments: Vec<usize>,
-    /// The open sessions that go in, and in which of them each is.
-    old: Vec<Place>,
-    old_in: Vec<usize>,
-    /// The windows that are no more: a row of the key, start, last.
-    gone: Vec<(u32, i64, i64)>,
-}
-
 impl SessionAggregate {
-    pub(crate) fn new(parts: SessionParts) -> Result<Self> {
+    pub(crate) fn new(parts: &Arc<SessionParts>) -> Result<Self> {
         Ok(Self {
             index: parts.grouping.values()?,
-            parts,
-            sessions: Vec::new(),
-            closing: BTreeSet::new(),
+            parts: Arc::clone(parts),
+            open: Open::default(),
             states: Parts::default(),
             closed: BEFORE_ALL,
         })
@@ -102,35 +70,29 @@ impl SessionAggregate {
 
     /// Adds rows. For updated results: the sessions that changed, and those that are no more.
     fn take(&mut self, batch: &RecordBatch, changes: &mut Changes) -> Result<()> {
-        let all = times(&self.parts.time, batch)?;
-        let open = |time: i64| time.saturating_add(self.parts.gap) >= self.closed;
-        let usable = all
-            .iter()
-            .map(|time| Some(time.is_some_and(open)))
-            .collect();
-        let batch = filter_record_batch(batch, &usable)?;
+        let (batch, times) = self.usable(batch)?;
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let times = times(&self.parts.time, &batch)?;
+        let gap = self.parts.gap;
         let grouping = Arc::clone(&self.parts.grouping);
         let given = grouping.evaluate(&batch)?;
         let keys = self.number(&given.keys, given.rows)?;
-        let (fragments, indexes) = self.fragments(&keys, times.values());
+        let (fragments, mut indexes) = cut::fragments(&keys, times.values(), gap)?;
+        let merging = merging(&mut self.open, &fragments, gap)?;
+        let count = merging.sessions.len();
+        for index in &mut indexes {
+            *index = merging.fragments[*index];
+        }
         let mut accumulators = grouping.accumulators()?;
-        accumulators.update(&given, &indexes, fragments.len())?;
-        let states = accumulators.states()?;
-        let firsts = UInt32Array::from_iter_values(fragments.iter().map(|one| one.row));
-        let states = grouping.state_batch(taken(&given.keys, &firsts)?, states, firsts.len())?;
-        let merging = self.merging(fragments);
-        let count = merging.made.len();
-        accumulators.merge(&grouping, &states, &merging.fragments, count)?;
+        accumulators.update(&given, &indexes, count)?;
         if !merging.old.is_empty() {
             let old = self.states.gather(&merging.old)?;
             accumulators.merge(&grouping, &old, &merging.old_in, count)?;
+            self.states.forget(&merging.old);
         }
         let states = accumulators.states()?;
-        let rows = UInt32Array::from_iter_values(merging.made.iter().map(|made| made.row));
+        let rows = UInt32Array::from(merging.rows.clone());
         let keys = taken(&given.keys, &rows)?;
         let states = grouping.state_batch(keys.clone(), states, count)?;
         if self.parts.updating {
@@ -139,7 +101,20 @@ impl SessionAggregate {
             let values = accumulators.results()?;
             self.told(&merging, &given.keys, (keys, values), changes)?;
         }
-        self.keep(&states, &merging.made)
+        self.keep(&states, &merging)
+    }
+
+    /// The rows whose session may still be open, and their times.
+    fn usable(&self, batch: &RecordBatch) -> Result<(RecordBatch, TimestampMicrosecondArray)> {
+        let all = times(&self.parts.time, batch)?;
+        let open = |time: i64| time.saturating_add(self.parts.gap) >= self.closed;
+        if all.null_count() == 0 && arrow::compute::min(&all).is_none_or(open) {
+            return Ok((batch.clone(), all));
+        }
+        let usable = all.iter().map(|time| Some(time.is_some_and(open)));
+        let batch = filter_record_batch(batch, &usable.collect())?;
+        let times = times(&self.parts.time, &batch)?;
+        Ok((batch, times))
     }
 
     fn number(&mut self, keys: &[ArrayRef], rows: usize) -> Result<Vec<usize>> {
@@ -147,118 +122,23 @@ impl SessionAggregate {
         match &mut self.index {
             Some(index) => {
                 index.intern(keys, &mut numbers)?;
-                self.sessions.resize_with(index.len(), Vec::new);
+                self.open.resize(index.len());
             }
             None => {
                 numbers.resize(rows, 0);
-                self.sessions.resize_with(1, Vec::new);
+                self.open.resize(1);
             }
         }
         Ok(numbers)
     }
 
-    /// Cuts rows into fragments, ordered by key and time; and says in which each row is.
-    fn fragments(&self, keys: &[usize], times: &[i64]) -> (Vec<Fragment>, Vec<usize>) {
-        let mut order: Vec<(usize, i64, u32)> = keys
-            .iter()
-            .zip(times)
-            .zip(0_u32..)
-            .map(|((key, time), row)| (*key, *time, row))
-            .collect();
-        order.sort_unstable();
-        let mut fragments: Vec<Fragment> = Vec::new();
-        let mut indexes = vec![0; keys.len()];
-        for (key, time, row) in order {
-            match fragments.last_mut() {
-                Some(last)
-                    if last.key == key && time <= last.last.saturating_add(self.parts.gap) =>
-                {
-                    last.last = time;
-                }
-                _ => fragments.push(Fragment {
-                    key,
-                    start: time,
-                    last: time,
-                    row,
-                }),
-            }
-            indexes[row as usize] = fragments.len() - 1;
-        }
-        (fragments, indexes)
-    }
-
-    /// Puts fragments and open sessions that touch together; the sessions that go in are no more.
-    fn merging(&mut self, fragments: Vec<Fragment>) -> Merging {
-        let mut merging = Merging::default();
-        let gap = self.parts.gap;
-        let mut from = 0;
-        while let Some(first) = fragments.get(from) {
-            let key = first.key;
-            let until = fragments[from..]
-                .iter()
-                .position(|fragment| fragment.key != key)
-                .map_or(fragments.len(), |count| from + count);
-            let row = first.row;
-            let open = std::mem::take(&mut self.sessions[key]);
-            let mut spans: Vec<(i64, i64, Option<usize>)> = fragments[from..until]
-                .iter()
-                .enumerate()
-                .map(|(at, fragment)| (fragment.start, fragment.last, Some(from + at)))
-                .collect();
-            spans.extend(
-                open.iter()
-                    .map(|session| (session.start, session.last, None)),
-            );
-            spans.sort_unstable_by_key(|(start, last, new)| (*start, *last, new.is_some()));
-            merging.fragments.resize(until, 0);
-            for group in touching(&spans, gap) {
-                if group.iter().all(|(_, _, new)| new.is_none()) {
-                    // Sessions that nothing touched.
-                    let stays = open
-                        .iter()
-                        .filter(|s| group.iter().any(|(start, ..)| *start == s.start));
-                    self.sessions[key].extend(stays.copied());
-                    continue;
-                }
-                let number = merging.made.len();
-                let last = group.iter().map(|(_, last, _)| *last).max();
-                merging.made.push(Fragment {
-                    key,
-                    start: group.first().map_or(0, |(start, ..)| *start),
-                    last: last.unwrap_or(0),
-                    row,
-                });
-                for (start, last, new) in group {
-                    match new {
-                        Some(fragment) => merging.fragments[*fragment] = number,
-                        None => {
-                            self.closing.remove(&(*last, key, *start));
-                            let found = open.iter().find(|s| s.start == *start);
-                            merging.old.extend(found.map(|session| session.place));
-                            merging.old_in.extend(found.map(|_| number));
-                            merging.gone.push((row, *start, *last));
-                        }
-                    }
-                }
-            }
-            from = until;
-        }
-        merging
-    }
-
     /// Writes the states of the sessions that were made.
-    fn keep(&mut self, states: &RecordBatch, made: &[Fragment]) -> Result<()> {
-        let starts = Int64Array::from_iter_values(made.iter().map(|made| made.start));
-        let lasts = Int64Array::from_iter_values(made.iter().map(|made| made.last));
-        let states = with_numbers(states, START, starts)?;
-        let first = self.states.append(with_numbers(&states, LAST, lasts)?)?;
-        for (row, made) in made.iter().enumerate() {
-            self.sessions[made.key].push(Session {
-                start: made.start,
-                last: made.last,
-                place: first.after(row),
-            });
-            self.closing.insert((made.last, made.key, made.start));
+    fn keep(&mut self, states: &RecordBatch, merging: &Merging) -> Result<()> {
+        let states = with_numbers(states, START, merging.starts.clone().into())?;
+        let states = with_numbers(&states, LAST, merging.lasts.clone().into())?;
+        let first = self.states.append(states)?;
+        for (row, session) in merging.sessions.iter().enumerate() {
+            self.open.set_place(*session, first.after(row));
         }
         self.tidy()
     }
@@ -272,8 +152,8 @@ impl SessionAggregate {
         changes: &mut Changes,
     ) -> Result<()> {
         let gap = self.parts.gap;
-        let rows = merging.made.len();
-        let windows = windows(merging.made.iter().map(|m| (m.start, m.last)), gap);
+        let rows = merging.sessions.len();
+        let windows = windows(merging.starts.clone(), &merging.lasts, gap);
         let results = Results { keys, values, rows };
         if !merging.gone.is_empty() {
             let at = UInt32Array::from_iter_values(merging.gone.iter().map(|gone| gone.0));
@@ -286,7 +166,9 @@ impl SessionAggregate {
                 values: nothing.collect(),
                 rows: at.len(),
             };
-            let ends = self::windows(merging.gone.iter().map(|g| (g.1, g.2)), gap);
+            let gone_at = merging.gone.iter().map(|gone| (gone.1, gone.2));
+            let (starts, lasts): (Vec<i64>, Vec<i64>) = gone_at.unzip();
+            let ends = self::windows(starts, &lasts, gap);
             let mut layout = self.parts.layout.clone();
             layout.schema = Arc::new(crate::stateless::nullable(&layout.schema));
             changes.deletes.push(layout.assemble(gone, Some(&ends))?);
@@ -298,23 +180,10 @@ impl SessionAggregate {
 
     /// Closes the sessions that ended before the watermark.
     fn close(&mut self, watermark: i64, changes: &mut Changes) -> Result<()> {
-        let mut done: Vec<(i64, usize, i64)> = Vec::new();
-        while let Some((last, key, start)) = self.closing.first().copied()
-            && last.saturating_add(self.parts.gap) < watermark
-        {
-            self.closing.pop_first();
-            done.push((last, key, start));
-        }
-        if done.is_empty() {
+        let done = self.open.close(watermark.saturating_sub(self.parts.gap))?;
+        let places = done.places;
+        if places.is_empty() {
             return Ok(());
-        }
-        done.sort_unstable_by_key(|(last, key, start)| (*start, *last, *key));
-        let mut places = Vec::with_capacity(done.len());
-        for (_, key, start) in &done {
-            let sessions = &mut self.sessions[*key];
-            if let Some(at) = sessions.iter().position(|session| session.start == *start) {
-                places.push(sessions.swap_remove(at).place);
-            }
         }
         if !self.parts.updating {
             let states = self.states.gather(&places)?;
@@ -328,17 +197,18 @@ impl SessionAggregate {
                 values: accumulators.results()?,
                 rows,
             };
-            let ends = windows(done.iter().map(|d| (d.2, d.0)), self.parts.gap);
+            let ends = windows(done.starts, &done.lasts, self.parts.gap);
             changes
                 .rows
                 .push(self.parts.layout.assemble(results, Some(&ends))?);
         }
+        self.states.forget(&places);
         self.tidy()
     }
 
     fn tidy(&mut self) -> Result<()> {
-        let live = self.closing.len();
-        if self.states.is_untidy(live) || self.sessions.len() > 4 * live + 65_536 {
+        let live = self.open.len();
+        if self.states.is_untidy(live) || self.open.keys() > 4 * live + 65_536 {
             let places = self.places();
             let first = self.states.rewrite(&places)?;
             let places: Vec<Place> = (0..places.len()).map(|row| first.after(row)).collect();
@@ -348,17 +218,12 @@ impl SessionAggregate {
     }
 
     fn places(&self) -> Vec<Place> {
-        self.sessions
-            .iter()
-            .flatten()
-            .map(|session| session.place)
-            .collect()
+        self.open.iter().map(|session| session.place).collect()
     }
 
     /// Makes the index of the sessions at these places.
     fn adopt(&mut self, places: &[Place]) -> Result<()> {
-        self.sessions.clear();
-        self.closing.clear();
+        self.open = Open::default();
         self.index = self.parts.grouping.values()?;
         if places.is_empty() {
             return Ok(());
@@ -375,35 +240,11 @@ impl SessionAggregate {
         let grouping = Arc::clone(&self.parts.grouping);
         let keys = self.number(grouping.keys_of(&states), states.num_rows())?;
         for (row, (key, place)) in keys.into_iter().zip(places).enumerate() {
-            let session = Session {
-                start: starts.value(row),
-                last: lasts.value(row),
-                place: *place,
-            };
-            self.closing.insert((session.last, key, session.start));
-            self.sessions[key].push(session);
+            self.open
+                .add(key, starts.value(row), lasts.value(row), *place)?;
         }
         Ok(())
     }
-}
-
-/// Spans, ordered by start, as groups that touch.
-fn touching(spans: &[(i64, i64, Option<usize>)], gap: i64) -> Vec<&[(i64, i64, Option<usize>)]> {
-    let mut groups = Vec::new();
-    let mut from = 0;
-    let mut end = i64::MIN;
-    for (at, (start, last, _)) in spans.iter().enumerate() {
-        if at > from && *start > end {
-            groups.push(&spans[from..at]);
-            from = at;
-            end = i64::MIN;
-        }
-        end = end.max(last.saturating_add(gap));
-    }
-    if from < spans.len() {
-        groups.push(&spans[from..]);
-    }
-    groups
 }
 
 fn taken(arrays: &[ArrayRef], rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
@@ -412,12 +253,11 @@ fn taken(arrays: &[ArrayRef], rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
 }
 
 /// Windows from starts and last times.
-fn windows(sessions: impl Iterator<Item = (i64, i64)>, gap: i64) -> WindowColumns {
-    let ends = |(start, last): (i64, i64)| (start, last.saturating_add(gap));
-    let (starts, ends): (Vec<i64>, Vec<i64>) = sessions.map(ends).unzip();
+fn windows(starts: Vec<i64>, lasts: &[i64], gap: i64) -> WindowColumns {
+    let ends = lasts.iter().map(|last| last.saturating_add(gap));
     WindowColumns {
         start: TimestampMicrosecondArray::from(starts),
-        end: TimestampMicrosecondArray::from(ends),
+        end: TimestampMicrosecondArray::from(ends.collect::<Vec<i64>>()),
     }
 }
 
@@ -427,54 +267,45 @@ struct Saved {
     parts: Value,
 }
 
-impl Operator for SessionAggregate {
-    fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Changes> {
-        let input = self.parts.input.turn(turn)?;
-        let mut changes = Changes::none(input.watermark);
+impl Shard for SessionAggregate {
+    fn work(&mut self, handed: Handed, out: &mut Changes) -> Result<()> {
+        let input = handed.input();
         for batch in &input.rows {
-            self.take(batch, &mut changes)?;
+            self.take(batch, out)?;
         }
         let watermark = shifted(input.watermark, self.parts.offset);
         if watermark > self.closed {
-            self.close(watermark, &mut changes)?;
+            self.close(watermark, out)?;
             self.closed = watermark;
         }
-        turn.marks.set(self.parts.slot, self.closed);
-        Ok(changes)
+        Ok(())
     }
 
-    fn inputs(&mut self) -> Vec<&mut Box<dyn Operator>> {
-        vec![&mut self.parts.input]
-    }
-
-    fn inputs_ref(&self) -> Vec<&dyn Operator> {
-        vec![self.parts.input.as_ref()]
-    }
-
-    fn identity(&self) -> Option<Identity> {
-        Some(Identity {
+    fn identity(&self) -> Identity {
+        Identity {
             kind: "session aggregate",
             meaning: self.parts.meaning.clone(),
-        })
+        }
     }
 
     fn bytes(&self) -> usize {
         let index = self.index.as_ref().map_or(0, |index| index.size());
-        let sessions = self.sessions.capacity() * size_of::<Vec<Session>>()
-            + self.closing.len() * 2 * size_of::<Session>();
-        self.states.bytes() + index + sessions
+        self.states.bytes() + index + self.open.bytes()
     }
 
-    fn stats(&self) -> Option<OperatorStats> {
-        Some(OperatorStats {
-            name: "session aggregate".to_owned(),
-            rows: self.closing.len() as u64,
-            bytes: self.bytes(),
-            spilled_bytes: 0,
-        })
+    fn rows(&self) -> usize {
+        self.open.len()
     }
 
-    fn save(&mut self, writer: &mut SegmentWriter) -> Result<Value> {
+    fn due(&self) -> Due {
+        let first = self.open.first().map(|last| {
+            let end = last.saturating_add(self.parts.gap).saturating_add(1);
+            end.saturating_sub(self.parts.offset)
+        });
+        Due::by_watermark(first)
+    }
+
+    fn save(&mut self, writer: &mut SegmentWriter<'_>) -> Result<Value> {
         let places = self.places();
         to_save(&Saved {
             closed: self.closed,
@@ -491,5 +322,19 @@ impl Operator for SessionAggregate {
             grouping.completed(batch)
         })?;
         self.adopt(&places)
+    }
+
+    fn divide(&mut self, give: &mut Give<'_>) -> Result<()> {
+        let grouping = Arc::clone(&self.parts.grouping);
+        let keys = |batch: &RecordBatch| Ok(grouping.keys_of(batch).to_vec());
+        let places = self.states.by_shard(self.places().into_iter(), &keys)?;
+        for (number, places) in places.into_iter().enumerate() {
+            let mut shard = Self::new(&self.parts)?;
+            let places = self.states.copy(&places, &mut shard.states)?;
+            shard.adopt(&places)?;
+            shard.closed = self.closed;
+            give(number, Box::new(shard))?;
+        }
+        Ok(())
     }
 }

@@ -1,102 +1,199 @@
-//! States that went to disk: files of Arrow IPC, cut by a hash of the keys.
+//! State that went to disk: files of a folder that belongs to one dataflow.
 //!
-//! A file holds a batch for each part of the keys, so that a window of more groups than fit in memory
-//! is closed part by part. Files are removed when nobody needs them any more; what a crash leaves
-//! behind belongs to nobody, as a restart begins from a checkpoint.
+//! Panes of windows are cut by a hash of the keys into parts, so that a window of more groups than fit in
+//! memory is closed part by part; shards of other state are the segments of a checkpoint. Files are
+//! removed when nobody needs them any more. What a crash leaves behind belongs to nobody, as a restart begins
+//! from a checkpoint: a folder whose lock is free is removed by whoever comes next.
 
-use std::fs::File;
-use std::hash::BuildHasher;
+use std::fs::{File, TryLockError};
 use std::io::{BufReader, BufWriter};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::concat_batches;
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
-use arrow::row::{RowConverter, SortField};
-use hashbrown::DefaultHashBuilder;
 
 use crate::error::{Result, StreamError};
+use crate::routes::{cut, routes};
 
-/// Into how many parts keys are cut.
+/// Into how many parts keys of panes are cut.
 pub(crate) const PARTS: usize = 16;
 
-/// Names of files, unique in the process.
+/// What the folders of dataflows are called.
+const PREFIX: &str = "tidegate-spill-";
+
+/// Names of folders, unique in the process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// Where an operator spills to, and how it cuts.
+/// Where a dataflow spills to, and how its segments are named.
 #[derive(Debug)]
 pub(crate) struct Spill {
+    /// The folder that the folders of dataflows are in.
     folder: PathBuf,
-    hasher: DefaultHashBuilder,
+    own: OnceLock<Own>,
+    next_file: AtomicU64,
+    next_segment: AtomicU64,
+}
+
+/// The folder of one dataflow, which is its own as long as the lock is held.
+#[derive(Debug)]
+struct Own {
+    folder: PathBuf,
+    lock: File,
 }
 
 /// A file of states.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SpillFile {
     path: PathBuf,
     pub(crate) bytes: u64,
 }
 
 impl Spill {
+    /// Nothing is made before it is needed; but folders that a crash left behind are removed.
     pub(crate) fn new(folder: &Path) -> Self {
+        remove_abandoned(folder);
         Self {
             folder: folder.to_owned(),
-            hasher: DefaultHashBuilder::default(),
+            own: OnceLock::new(),
+            next_file: AtomicU64::new(0),
+            next_segment: AtomicU64::new(0),
         }
     }
 
-    /// Writes states of which the first columns are `keys`.
-    pub(crate) fn write(&self, states: &RecordBatch, keys: &[ArrayRef]) -> Result<SpillFile> {
-        let failed = |source: std::io::Error| StreamError::Spill {
+    /// The name of one more segment.
+    pub(crate) fn name(&self) -> String {
+        let number = self.next_segment.fetch_add(1, Ordering::Relaxed);
+        format!("segment-{number:08}.arrow")
+    }
+
+    /// The number of the next segment.
+    pub(crate) fn next_segment(&self) -> u64 {
+        self.next_segment.load(Ordering::Relaxed)
+    }
+
+    /// Goes on naming segments from this number.
+    pub(crate) fn continue_from(&self, number: u64) {
+        self.next_segment.store(number, Ordering::Relaxed);
+    }
+
+    fn failed(&self) -> impl Fn(std::io::Error) -> StreamError + '_ {
+        |source| StreamError::Spill {
             folder: self.folder.display().to_string(),
             source,
-        };
-        std::fs::create_dir_all(&self.folder).map_err(failed)?;
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("stream-{}-{number}.arrow", std::process::id());
-        let path = self.folder.join(name);
-        let file = File::create(&path).map_err(failed)?;
-        // From here on the file is removed, whatever happens.
-        let mut spilled = SpillFile { path, bytes: 0 };
-        let mut writer = FileWriter::try_new(BufWriter::new(file), states.schema_ref())?;
-        for part in self.cut(states, keys)? {
-            writer.write(&part)?;
         }
-        writer.finish()?;
-        spilled.bytes = std::fs::metadata(&spilled.path).map_err(failed)?.len();
+    }
+
+    /// The dataflow's folder, made when it is first needed.
+    fn own(&self) -> Result<&Path> {
+        if let Some(own) = self.own.get() {
+            return Ok(&own.folder);
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = self
+            .folder
+            .join(format!("{PREFIX}{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).map_err(self.failed())?;
+        let lock = File::create(folder.join("lock")).map_err(self.failed())?;
+        lock.lock().map_err(self.failed())?;
+        let own = self.own.get_or_init(|| Own { folder, lock });
+        Ok(&own.folder)
+    }
+
+    /// A file to be written; it is removed when it is dropped, whatever happens.
+    fn create(&self) -> Result<(SpillFile, File)> {
+        let number = self.next_file.fetch_add(1, Ordering::Relaxed);
+        let path = self.own()?.join(format!("{number}.arrow"));
+        let file = File::create(&path).map_err(self.failed())?;
+        Ok((SpillFile { path, bytes: 0 }, file))
+    }
+
+    /// Writes states of which the first columns are `keys`, cut into parts.
+    pub(crate) fn write(&self, states: &RecordBatch, keys: &[ArrayRef]) -> Result<SpillFile> {
+        let (mut spilled, file) = self.create()?;
+        let mut writer = FileWriter::try_new(BufWriter::new(file), states.schema_ref())
+            .map_err(|error| self.unwritten(error))?;
+        for part in parts(states, keys)? {
+            writer.write(&part).map_err(|error| self.unwritten(error))?;
+        }
+        writer.finish().map_err(|error| self.unwritten(error))?;
+        spilled.bytes = std::fs::metadata(&spilled.path)
+            .map_err(self.failed())?
+            .len();
         Ok(spilled)
     }
 
-    /// The parts of states, by a hash of their keys.
-    pub(crate) fn cut(&self, states: &RecordBatch, keys: &[ArrayRef]) -> Result<Vec<RecordBatch>> {
-        let mut rows: Vec<Vec<u32>> = vec![Vec::new(); PARTS];
-        if keys.is_empty() {
-            rows[0].extend((0_u32..).take(states.num_rows()));
-        } else {
-            let fields = keys
-                .iter()
-                .map(|key| SortField::new(key.data_type().clone()));
-            let converter = RowConverter::new(fields.collect())?;
-            let encoded = converter.convert_columns(keys)?;
-            for (key, row) in encoded.iter().zip(0_u32..) {
-                let hash = self.hasher.hash_one(key.data());
-                // The upper bits: tables of keys use the lower.
-                rows[(hash >> 60) as usize % PARTS].push(row);
-            }
+    /// Writes bytes as they are.
+    pub(crate) fn store(&self, bytes: &[u8]) -> Result<SpillFile> {
+        let (mut spilled, mut file) = self.create()?;
+        std::io::Write::write_all(&mut file, bytes).map_err(self.failed())?;
+        spilled.bytes = bytes.len() as u64;
+        Ok(spilled)
+    }
+
+    /// A full disk, as such.
+    fn unwritten(&self, error: arrow::error::ArrowError) -> StreamError {
+        match error {
+            arrow::error::ArrowError::IoError(_, source) => self.failed()(source),
+            other => StreamError::from(other),
         }
-        let part = |rows: Vec<u32>| Ok(take_record_batch(states, &UInt32Array::from(rows))?);
-        rows.into_iter().map(part).collect()
     }
 }
 
+impl Drop for Spill {
+    fn drop(&mut self) {
+        if let Some(own) = self.own.take() {
+            // Nothing depends on it: what stays is removed by the next dataflow.
+            let _ = std::fs::remove_dir_all(&own.folder);
+            drop(own.lock);
+        }
+    }
+}
+
+/// Removes the folders whose dataflows are gone.
+fn remove_abandoned(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(|name| name.starts_with(PREFIX)) {
+            continue;
+        }
+        let Ok(lock) = File::open(entry.path().join("lock")) else {
+            continue;
+        };
+        match lock.try_lock() {
+            Ok(()) => {
+                if let Err(error) = std::fs::remove_dir_all(entry.path()) {
+                    tracing::warn!(folder = %entry.path().display(), %error, "spilled state that nobody needs could not be removed");
+                }
+            }
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => {}
+        }
+    }
+}
+
+/// States by part, by a hash of their keys.
+pub(crate) fn parts(states: &RecordBatch, keys: &[ArrayRef]) -> Result<Vec<RecordBatch>> {
+    // Not the bits that shards are cut by.
+    let numbers = routes(keys, states.num_rows(), PARTS, 32)?;
+    cut(states, &numbers, PARTS)
+}
+
 impl SpillFile {
-    fn reader(&self) -> Result<FileReader<BufReader<File>>> {
-        let file = File::open(&self.path).map_err(|source| StreamError::Spill {
+    fn failed(&self) -> impl Fn(std::io::Error) -> StreamError + '_ {
+        |source| StreamError::Spill {
             folder: self.path.display().to_string(),
             source,
-        })?;
+        }
+    }
+
+    fn reader(&self) -> Result<FileReader<BufReader<File>>> {
+        let file = File::open(&self.path).map_err(self.failed())?;
         Ok(FileReader::try_new(BufReader::new(file), None)?)
     }
 
@@ -110,18 +207,23 @@ impl SpillFile {
         }
     }
 
-    /// All of it.
+    /// All parts.
     pub(crate) fn read(&self) -> Result<RecordBatch> {
         let reader = self.reader()?;
         let schema = reader.schema();
         let parts: Vec<RecordBatch> = reader.collect::<std::result::Result<_, _>>()?;
         Ok(concat_batches(&schema, &parts)?)
     }
+
+    /// The bytes, as they were stored.
+    pub(crate) fn bytes(&self) -> Result<Vec<u8>> {
+        std::fs::read(&self.path).map_err(self.failed())
+    }
 }
 
 impl Drop for SpillFile {
     fn drop(&mut self) {
-        // Nothing depends on it: what stays is swept with the folder.
+        // Nothing depends on it: what stays goes with the folder.
         let _ = std::fs::remove_file(&self.path);
     }
 }

@@ -17,10 +17,11 @@ use crate::checkpoint::{SegmentReader, SegmentWriter};
 use crate::clock::{AFTER_ALL, BEFORE_ALL};
 use crate::error::{Result, StreamError};
 use crate::groups::{Evaluated, Grouping, Results};
-use crate::operator::{Changes, Identity, Operator, Turn};
-use crate::options::OperatorStats;
+use crate::operator::{Changes, Identity};
 use crate::paths::Part;
+use crate::shard::{Due, Give, Handed, Shard};
 use crate::slices::{Slices, Window};
+use crate::spill::Spill;
 use crate::window_state::WindowState;
 
 /// Where the columns of an aggregate's result come from.
@@ -110,7 +111,6 @@ fn window_column(part: Part, windows: &WindowColumns, data_type: &DataType) -> R
 
 /// What a window aggregate is made from.
 pub(crate) struct WindowParts {
-    pub(crate) input: Box<dyn Operator>,
     pub(crate) grouping: Arc<Grouping>,
     pub(crate) layout: Layout,
     pub(crate) slices: Slices,
@@ -118,25 +118,25 @@ pub(crate) struct WindowParts {
     pub(crate) time: Arc<dyn PhysicalExpr>,
     /// How far times may be behind the watermark of the input.
     pub(crate) offset: i64,
-    pub(crate) slot: usize,
     pub(crate) meaning: String,
     pub(crate) updating: bool,
+    /// The budget of the whole dataflow.
+    pub(crate) memory_bytes: usize,
 }
 
 /// An aggregate by window.
 pub(crate) struct WindowAggregate {
-    parts: WindowParts,
+    parts: Arc<WindowParts>,
     state: WindowState,
     /// Windows that end by then have closed.
     closed: i64,
 }
 
 impl WindowAggregate {
-    pub(crate) fn new(parts: WindowParts, options: &crate::Options) -> Self {
-        let state = WindowState::new(&parts, options);
+    pub(crate) fn new(parts: &Arc<WindowParts>, spill: &Arc<Spill>) -> Self {
         Self {
-            parts,
-            state,
+            state: WindowState::new(parts, spill),
+            parts: Arc::clone(parts),
             closed: BEFORE_ALL,
         }
     }
@@ -280,53 +280,53 @@ fn chosen(given: &Evaluated, rows: &Rows) -> Result<Evaluated> {
     })
 }
 
-impl Operator for WindowAggregate {
-    fn turn(&mut self, turn: &mut Turn<'_>) -> Result<Changes> {
-        let changes = self.parts.input.turn(turn)?;
-        for batch in &changes.rows {
+impl Shard for WindowAggregate {
+    fn work(&mut self, handed: Handed, out: &mut Changes) -> Result<()> {
+        let input = handed.input();
+        for batch in &input.rows {
             self.take(batch)?;
         }
-        let watermark = shifted(changes.watermark, self.parts.offset);
-        let mut rows = Vec::new();
+        let watermark = shifted(input.watermark, self.parts.offset);
         let closes = watermark > self.closed;
+        let flush = handed.flush || closes;
         self.state
-            .early(self.closed, turn.flushes() || closes, turn.now, &mut rows)?;
+            .early(self.closed, flush, handed.now, &mut out.rows)?;
         if closes {
-            self.state.close(self.closed, watermark, &mut rows)?;
+            self.state.close(self.closed, watermark, &mut out.rows)?;
             self.closed = watermark;
         }
-        turn.marks.set(self.parts.slot, self.closed);
-        Ok(Changes::rows(rows, changes.watermark))
+        Ok(())
     }
 
-    fn inputs(&mut self) -> Vec<&mut Box<dyn Operator>> {
-        vec![&mut self.parts.input]
-    }
-
-    fn inputs_ref(&self) -> Vec<&dyn Operator> {
-        vec![self.parts.input.as_ref()]
-    }
-
-    fn identity(&self) -> Option<Identity> {
+    fn identity(&self) -> Identity {
         let output = match self.parts.updating {
             true => "update",
             false => "append",
         };
-        Some(Identity {
+        Identity {
             kind: "window aggregate",
             meaning: format!("{}; {output} output", self.parts.meaning),
-        })
+        }
     }
 
     fn bytes(&self) -> usize {
         self.state.bytes()
     }
 
-    fn stats(&self) -> Option<OperatorStats> {
-        Some(self.state.stats())
+    fn rows(&self) -> usize {
+        self.state.rows()
     }
 
-    fn save(&mut self, writer: &mut SegmentWriter) -> Result<Value> {
+    fn spilled_bytes(&self) -> u64 {
+        self.state.spilled_bytes()
+    }
+
+    fn due(&self) -> Due {
+        let end = self.state.last_end();
+        Due::by_watermark(end.map(|end| end.saturating_sub(self.parts.offset)))
+    }
+
+    fn save(&mut self, writer: &mut SegmentWriter<'_>) -> Result<Value> {
         self.state.save(self.closed, writer)
     }
 
@@ -335,7 +335,22 @@ impl Operator for WindowAggregate {
         Ok(())
     }
 
-    fn relieve(&mut self, budget: usize) -> Result<()> {
+    fn relieve(&mut self, budget: usize) -> Result<bool> {
         self.state.relieve(budget)
+    }
+
+    fn divide(&mut self, give: &mut Give<'_>) -> Result<()> {
+        let (parts, closed) = (Arc::clone(&self.parts), self.closed);
+        self.state.divide(&mut |number, state| {
+            let parts = Arc::clone(&parts);
+            give(
+                number,
+                Box::new(Self {
+                    parts,
+                    state,
+                    closed,
+                }),
+            )
+        })
     }
 }

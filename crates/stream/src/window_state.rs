@@ -15,10 +15,12 @@ use crate::checkpoint::{SegmentReader, SegmentWriter, saved, to_save};
 use crate::error::{Result, StreamError};
 use crate::groups::{Evaluated, Grouping, Groups};
 use crate::keyed::KeyedStates;
-use crate::options::{OperatorStats, Options};
 use crate::pane::{Frozen, Pane};
+use crate::parts::Place;
+use crate::routes::cut;
+use crate::shard::{SHARDS, shards_of};
 use crate::slices::{Slices, Window};
-use crate::spill::{PARTS, Spill};
+use crate::spill::{self, PARTS, Spill};
 use crate::suffix::Suffixes;
 use crate::window::{Layout, WindowColumns, WindowParts};
 
@@ -42,8 +44,10 @@ pub(crate) struct WindowState {
     windows: Option<BTreeMap<Window, KeyedStates>>,
     /// Rows since the last early results.
     waiting: usize,
-    spill: Spill,
+    spill: Arc<Spill>,
     suffixes: Suffixes,
+    /// How many bytes may be taken back into memory.
+    budget: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,7 +58,7 @@ struct Saved {
 }
 
 impl WindowState {
-    pub(crate) fn new(parts: &WindowParts, options: &Options) -> Self {
+    pub(crate) fn new(parts: &WindowParts, spill: &Arc<Spill>) -> Self {
         Self {
             grouping: Arc::clone(&parts.grouping),
             layout: parts.layout.clone(),
@@ -64,8 +68,9 @@ impl WindowState {
             begun: 0,
             windows: parts.updating.then(BTreeMap::new),
             waiting: 0,
-            spill: Spill::new(&options.spill_folder),
+            spill: Arc::clone(spill),
             suffixes: Suffixes::default(),
+            budget: parts.memory_bytes,
         }
     }
 
@@ -212,7 +217,7 @@ impl WindowState {
         for (_, pane) in self.panes.range_mut(self.slices.panes_of(window)) {
             pane.settle(&self.grouping)?;
             for states in pane.in_memory() {
-                let cut = self.spill.cut(states, self.grouping.keys_of(states))?;
+                let cut = spill::parts(states, self.grouping.keys_of(states))?;
                 for (part, states) in parts.iter_mut().zip(cut) {
                     part.push(states);
                 }
@@ -240,19 +245,65 @@ impl WindowState {
         windows + panes + self.suffixes.bytes()
     }
 
-    pub(crate) fn stats(&self) -> OperatorStats {
+    pub(crate) fn rows(&self) -> usize {
         let windows = self.windows.iter().flat_map(BTreeMap::values);
         let windows: usize = windows.map(KeyedStates::len).sum();
-        let panes: usize = self.panes.values().map(Pane::rows).sum();
-        OperatorStats {
-            name: "window aggregate".to_owned(),
-            rows: (windows + panes) as u64,
-            bytes: self.bytes(),
-            spilled_bytes: self.panes.values().map(Pane::spilled_bytes).sum(),
-        }
+        windows + self.panes.values().map(Pane::rows).sum::<usize>()
     }
 
-    pub(crate) fn save(&mut self, closed: i64, writer: &mut SegmentWriter) -> Result<Value> {
+    pub(crate) fn spilled_bytes(&self) -> u64 {
+        self.panes.values().map(Pane::spilled_bytes).sum()
+    }
+
+    /// When there is nothing to remember any more. Updated results are given before, so that a window
+    /// that closes is only forgotten.
+    pub(crate) fn last_end(&self) -> Option<i64> {
+        let windows = self.windows.as_ref()?;
+        windows.last_key_value().map(|(window, _)| window.end)
+    }
+
+    /// Gives the updated windows of each shard.
+    pub(crate) fn divide(&mut self, give: &mut dyn FnMut(usize, Self) -> Result<()>) -> Result<()> {
+        let mut panes = Vec::new();
+        for (start, mut pane) in std::mem::take(&mut self.panes) {
+            if let Some(states) = pane.drain()? {
+                let shards = shards_of(self.grouping.keys_of(&states), states.num_rows())?;
+                panes.push((start, cut(&states, &shards, SHARDS)?));
+            }
+        }
+        let windows = self.windows.take().unwrap_or_default();
+        let places = windows.values().map(KeyedStates::by_shard);
+        let places: Vec<Vec<Vec<Place>>> = places.collect::<Result<_>>()?;
+        for shard in 0..SHARDS {
+            let mut own = BTreeMap::new();
+            for ((window, states), places) in windows.iter().zip(&places) {
+                if !places[shard].is_empty() {
+                    own.insert(*window, states.only(&places[shard])?);
+                }
+            }
+            let mut state = Self {
+                grouping: Arc::clone(&self.grouping),
+                layout: self.layout.clone(),
+                slices: self.slices,
+                panes: BTreeMap::new(),
+                windows: Some(own),
+                waiting: 0,
+                spill: Arc::clone(&self.spill),
+                suffixes: Suffixes::default(),
+                budget: self.budget,
+            };
+            for (start, shards) in &panes {
+                if shards[shard].num_rows() > 0 {
+                    let pane = state.panes.entry(*start).or_default();
+                    pane.live(&self.grouping)?.merge(&shards[shard])?;
+                }
+            }
+            give(shard, state)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn save(&mut self, closed: i64, writer: &mut SegmentWriter<'_>) -> Result<Value> {
         let updating = self.windows.is_some();
         let mut panes = Vec::new();
         for (start, pane) in &mut self.panes {
@@ -290,6 +341,9 @@ impl WindowState {
                 pane.revive(&self.grouping)?;
             }
             self.panes.insert(start, pane);
+            if self.bytes() > self.budget {
+                self.relieve(self.budget / 2)?;
+            }
         }
         if let Some(windows) = &mut self.windows {
             windows.clear();
@@ -302,10 +356,11 @@ impl WindowState {
         Ok(state.closed)
     }
 
-    /// Spills panes until at most so many bytes are left; those that close last go first.
-    pub(crate) fn relieve(&mut self, budget: usize) -> Result<()> {
+    /// Spills panes until at most so many bytes are left; those that close last go first. Not for
+    /// updated results, which are asked for at every row.
+    pub(crate) fn relieve(&mut self, budget: usize) -> Result<bool> {
         if self.windows.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         self.suffixes.clear();
         let mut bytes = self.bytes();
@@ -317,7 +372,7 @@ impl WindowState {
             pane.spill(&self.grouping, &self.spill)?;
             bytes = bytes.saturating_sub(before) + pane.bytes();
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -284,7 +284,8 @@ impl Passed {
             return Ok(None);
         };
         let checkpoint = dataflow.lock().checkpoint()?;
-        for (name, bytes) in checkpoint.segments {
+        for (name, segment) in checkpoint.segments {
+            let bytes = segment.into_bytes()?;
             step.state.log.put_state(&name, bytes.into()).await?;
         }
         let name = format!("checkpoint-{:020}.json", step.intent.epoch);

@@ -14,8 +14,9 @@ use crate::error::{Result, StreamError};
 use crate::groups::{Aggregate, Grouping};
 use crate::lateness::{Rule, Windows};
 use crate::paths::{Part, Path, Timed, time_of};
-use crate::running::RunningAggregate;
+use crate::running::{RunningAggregate, RunningParts};
 use crate::session::{SessionAggregate, SessionParts};
+use crate::sharded::Inlet;
 use crate::slices::Slices;
 use crate::window::{Layout, LayoutColumn, WindowAggregate, WindowParts};
 
@@ -153,20 +154,27 @@ impl Compiler<'_> {
             Some(_) => "values".to_owned(),
             None => format!("{slices:?}"),
         };
-        let parts = WindowParts {
-            input: input.operator,
+        let inlet = Inlet {
+            operator: input.operator,
+            keys: grouping.keys.clone(),
+            mark: Some((slot, offset)),
+        };
+        let parts = Arc::new(WindowParts {
             grouping: Arc::new(grouping),
             layout,
             slices,
             time,
             offset,
-            slot,
             meaning: format!("{kind} over {} {meaning}", self.text(&windowed.time)),
             updating,
-        };
+            memory_bytes: self.options.memory_bytes,
+        });
+        let spill = Arc::clone(self.spill);
+        let meaning = parts.meaning.clone();
+        let make = move || Ok(WindowAggregate::new(&parts, &spill));
         Ok(Built {
-            meaning: parts.meaning.clone(),
-            operator: Box::new(WindowAggregate::new(parts, self.options)),
+            meaning,
+            operator: self.stateful(vec![inlet], key.as_deref(), make)?,
             schema: Arc::clone(&node.schema),
             times,
             scans: Vec::new(),
@@ -253,20 +261,25 @@ impl Compiler<'_> {
                     sources: Vec::new(),
                 })
             });
-        let parts = SessionParts {
+        let inlet = Inlet {
+            operator: input.operator,
+            keys: grouping.keys.clone(),
+            mark: Some((slot, windowed.event.offset)),
+        };
+        let parts = Arc::new(SessionParts {
             time: self.physical(&windowed.time, &input.schema)?,
-            input: input.operator,
             grouping: Arc::new(grouping),
             layout,
             gap,
             offset: windowed.event.offset,
-            slot,
             meaning: format!("gap {gap} over {} {meaning}", self.text(&windowed.time)),
             updating,
-        };
+        });
+        let meaning = parts.meaning.clone();
+        let make = move || SessionAggregate::new(&parts);
         Ok(Built {
-            meaning: parts.meaning.clone(),
-            operator: Box::new(SessionAggregate::new(parts)?),
+            meaning,
+            operator: self.stateful(vec![inlet], key.as_deref(), make)?,
             schema: Arc::clone(&node.schema),
             times: ends.collect(),
             scans: Vec::new(),
@@ -322,15 +335,22 @@ impl Compiler<'_> {
             parts: vec![None; node.group_expr.len()],
         };
         let key = self.key_columns(node, &grouped, Vec::new());
-        let operator = RunningAggregate::new(
-            input.operator,
-            &Arc::new(grouping),
+        let inlet = Inlet {
+            operator: input.operator,
+            keys: grouping.keys.clone(),
+            mark: None,
+        };
+        let parts = Arc::new(RunningParts {
+            grouping: Arc::new(grouping),
             layout,
-            meaning.clone(),
-            self.options,
-        )?;
+            meaning: meaning.clone(),
+            time_to_live: self.options.time_to_live_micros,
+        });
+        let operator = self.stateful(vec![inlet], Some(&key), move || {
+            RunningAggregate::new(&parts)
+        })?;
         Ok(Built {
-            operator: Box::new(operator),
+            operator,
             schema: Arc::clone(&node.schema),
             times: Vec::new(),
             scans: Vec::new(),

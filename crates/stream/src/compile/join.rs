@@ -15,9 +15,10 @@ use super::{Built, Compiler};
 use crate::error::{Result, StreamError};
 use crate::join::lookup::Lookup;
 use crate::join::side::{Side, SideKeys};
-use crate::join::{Join, JoinSide, Reach, Shape};
+use crate::join::{Join, JoinParts, JoinSide, Reach, Shape};
 use crate::lateness::{Rule, Windows};
 use crate::paths::{Part, Path, Timed, is_window, trace};
+use crate::sharded::Inlet;
 
 /// Bounds of the right time less the left, by the paths of both.
 type Bounds = BTreeMap<(PathKey, PathKey), Bound>;
@@ -110,15 +111,19 @@ impl Compiler<'_> {
             right_reach,
             right_late,
         )?;
+        let (left, left_inlet) = left;
+        let (right, right_inlet) = right;
+        let parts = Arc::new(JoinParts {
+            left,
+            right,
+            shape,
+            span,
+            time_to_live: self.options.time_to_live_micros,
+            meaning: meaning.clone(),
+        });
+        let inlets = vec![left_inlet, right_inlet];
         Ok(Built {
-            operator: Box::new(Join {
-                left,
-                right,
-                shape,
-                span,
-                time_to_live: self.options.time_to_live_micros,
-                meaning: meaning.clone(),
-            }),
+            operator: self.stateful(inlets, None, move || Ok(Join::new(&parts)))?,
             schema: Arc::clone(&node.schema),
             times,
             scans: Vec::new(),
@@ -152,7 +157,7 @@ impl Compiler<'_> {
         (converter, hasher): (&Arc<RowConverter>, &DefaultHashBuilder),
         reach: Option<(Timed, i64, i64)>,
         late: Option<Timed>,
-    ) -> Result<JoinSide> {
+    ) -> Result<(JoinSide, Inlet)> {
         let slot = self.marks.slot();
         if let Some(late) = &late {
             self.close_by(&built, late, |shift| Rule {
@@ -165,14 +170,17 @@ impl Compiler<'_> {
             Some((time, ..)) => Some(self.path(time.path, &built.schema)?),
             None => None,
         };
-        let side = Side::new(self.side_keys(keys, &built.schema, (converter, hasher), time)?);
-        Ok(JoinSide {
-            input: built.operator,
-            side,
+        let keys = self.side_keys(keys, &built.schema, (converter, hasher), time)?;
+        let inlet = Inlet {
+            operator: built.operator,
+            keys: keys.keys.clone(),
+            mark: Some((slot, late.map_or(0, |late| late.offset))),
+        };
+        let side = JoinSide {
+            keys: Arc::new(keys),
             reach: reach.map(|(_, by, offset)| Reach { reach: by, offset }),
-            slot,
-            offset: late.map_or(0, |late| late.offset),
-        })
+        };
+        Ok((side, inlet))
     }
 
     fn side_keys(
@@ -280,7 +288,7 @@ impl Compiler<'_> {
             operator: Box::new(Lookup {
                 input: input.operator,
                 keys,
-                table: Side::new(table_keys),
+                table: Side::new(&Arc::new(table_keys)),
                 loaded: false,
                 plan: table.as_ref().clone(),
                 state: self.state.clone(),

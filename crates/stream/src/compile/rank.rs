@@ -16,6 +16,7 @@ use crate::error::{Result, StreamError};
 use crate::lateness::{Rule, Windows};
 use crate::paths::{Timed, carried, time_of, trace};
 use crate::rank::{Rank, RankParts, When};
+use crate::sharded::Inlet;
 
 type Compiled = Arc<dyn PhysicalExpr>;
 
@@ -174,9 +175,14 @@ impl Compiler<'_> {
                     .collect()
             }
         };
-        let parts = RankParts {
+        let offset = time.as_ref().map(|(_, event)| event.offset);
+        let inlet = Inlet {
+            operator: input.operator,
+            keys: keys.clone(),
+            mark: offset.map(|offset| (slot, offset)),
+        };
+        let parts = Arc::new(RankParts {
             input_schema: Arc::new(input.schema.as_arrow().clone()),
-            input: input.operator,
             keys,
             key_schema,
             order: orders,
@@ -184,13 +190,12 @@ impl Compiler<'_> {
             limit,
             when,
             time: physical_time,
-            slot,
             schema: Arc::new(schema.as_arrow().clone()),
             meaning: meaning.clone(),
             time_to_live: self.options.time_to_live_micros,
-        };
+        });
         Ok(Built {
-            operator: Box::new(Rank::new(parts)?),
+            operator: self.stateful(vec![inlet], key.as_deref(), move || Rank::new(&parts))?,
             schema,
             times,
             scans: match when {

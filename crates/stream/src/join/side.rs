@@ -16,8 +16,9 @@ use datafusion::physical_expr::PhysicalExpr;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::clock::AFTER_ALL;
-use crate::columns::{arrays, fitted};
+use crate::columns::{arrays, fitted, owned};
 use crate::error::{Result, StreamError};
+use crate::shard::{SHARDS, shards_of};
 use crate::window::times;
 
 /// Rows in the newest generation, at least, before another is begun.
@@ -200,7 +201,7 @@ impl Generation {
 
 /// The rows of a side.
 pub(crate) struct Side {
-    pub(crate) keys: SideKeys,
+    pub(crate) keys: Arc<SideKeys>,
     pub(crate) generations: Vec<Generation>,
 }
 
@@ -214,9 +215,9 @@ pub(crate) struct SavedGeneration {
 }
 
 impl Side {
-    pub(crate) fn new(keys: SideKeys) -> Self {
+    pub(crate) fn new(keys: &Arc<SideKeys>) -> Self {
         Self {
-            keys,
+            keys: Arc::clone(keys),
             generations: Vec::new(),
         }
     }
@@ -232,8 +233,61 @@ impl Side {
             .sum()
     }
 
+    /// The least time of a row that is not done, or less.
+    pub(crate) fn least(&self) -> Option<i64> {
+        let least = self.generations.iter().map(|generation| generation.least);
+        least.min()
+    }
+
+    /// The greatest time of a row.
+    pub(crate) fn greatest(&self) -> Option<i64> {
+        let greatest = self
+            .generations
+            .iter()
+            .map(|generation| generation.greatest);
+        greatest.max()
+    }
+
+    /// By generation: the rows of each shard.
+    pub(crate) fn by_shard(&self) -> Result<Vec<Vec<Vec<u32>>>> {
+        let of = |generation: &Generation| {
+            let mut rows = vec![Vec::new(); SHARDS];
+            let mut row = 0;
+            for batch in &generation.batches {
+                let keys = arrays(&self.keys.keys, batch)?;
+                for shard in shards_of(&keys, batch.num_rows())? {
+                    rows[shard].push(row);
+                    row += 1;
+                }
+            }
+            Ok(rows)
+        };
+        self.generations.iter().map(of).collect()
+    }
+
+    /// The rows of one shard.
+    pub(crate) fn only(&self, rows: &[Vec<Vec<u32>>], shard: usize) -> Result<Self> {
+        let mut only = Self::new(&self.keys);
+        for (generation, rows) in self.generations.iter().zip(rows) {
+            let rows = &rows[shard];
+            if rows.is_empty() {
+                continue;
+            }
+            let done: Vec<bool> = rows
+                .iter()
+                .map(|row| generation.done[*row as usize])
+                .collect();
+            let mut own = Generation::new();
+            own.touched = generation.touched;
+            own.add(self.keys.read(&generation.gather(rows)?)?, &done)?;
+            only.generations.push(own);
+        }
+        Ok(only)
+    }
+
     /// Adds rows to the newest generation; `done`: those that have come out.
-    pub(crate) fn add(&mut self, given: Keyed, done: &[bool], now: i64) -> Result<()> {
+    pub(crate) fn add(&mut self, mut given: Keyed, done: &[bool], now: i64) -> Result<()> {
+        given.batch = owned(given.batch)?;
         let total = self.rows();
         let full = |newest: &Generation| {
             newest.segment.is_some() || newest.len() >= GENERATION_ROWS.max(total / 8)
@@ -287,7 +341,7 @@ impl Side {
     /// Puts small generations together, and writes those that are new.
     pub(crate) fn save(
         &mut self,
-        writer: &mut crate::checkpoint::SegmentWriter,
+        writer: &mut crate::checkpoint::SegmentWriter<'_>,
     ) -> Result<Vec<SavedGeneration>> {
         let mut merged: Vec<Generation> = Vec::new();
         for generation in std::mem::take(&mut self.generations) {
@@ -304,18 +358,10 @@ impl Side {
         }
         let mut saved = Vec::new();
         for generation in &mut merged {
-            let segment = match &generation.segment {
-                Some(name) => {
-                    writer.keep(name);
-                    name.clone()
-                }
-                None => {
-                    let batch = concat_batches(&self.keys.schema, &generation.batches)?;
-                    let name = writer.write(&batch)?;
-                    generation.segment = Some(name.clone());
-                    name
-                }
-            };
+            let batches = &generation.batches;
+            let segment = writer.put(&mut generation.segment, || {
+                Ok(concat_batches(&self.keys.schema, batches)?)
+            })?;
             saved.push(SavedGeneration {
                 segment,
                 done: crate::parts::digits(&generation.done),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::{Field, Int64Type, Schema, SchemaRef};
 use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
 use datafusion::physical_plan::aggregates::order::GroupOrdering;
 
@@ -54,40 +54,37 @@ impl Rank {
 
     /// Puts together what is still used, and numbers its keys anew.
     pub(super) fn rebuild(&mut self) -> Result<()> {
-        let rows = self.places();
+        let (rows, given) = (self.touched_rows(), self.touched_given());
+        let touched: Vec<i64> = rows.iter().chain(&given).map(|(_, time)| *time).collect();
+        let (rows, given) = (places(&rows), places(&given));
         let first = self.rows.rewrite(&rows)?;
         let rows: Vec<Place> = (0..rows.len()).map(|row| first.after(row)).collect();
-        let given = self.given_places();
         let first = self.given.rewrite(&given)?;
         let given: Vec<Place> = (0..given.len()).map(|row| first.after(row)).collect();
-        let touched = self.touched();
-        self.adopt(&rows, &given)?;
-        for (ranked, touched) in self.ranked.iter_mut().zip(touched) {
-            ranked.touched = touched;
-        }
-        Ok(())
+        self.adopt(&rows, &given, &touched)
     }
 
-    /// When keys were touched, in the order in which [`Self::adopt`] will number them.
-    fn touched(&self) -> Vec<i64> {
-        let given = self
-            .ranked
-            .iter()
-            .filter(|ranked| ranked.given_at.is_some());
-        let kept = self
-            .ranked
-            .iter()
-            .filter(|ranked| ranked.given_at.is_none() && !ranked.kept.is_empty());
-        given.chain(kept).map(|ranked| ranked.touched).collect()
+    /// Where the rows are, in order, and when their keys were touched.
+    pub(super) fn touched_rows(&self) -> Vec<(Place, i64)> {
+        let of = |ranked: &Ranked| {
+            let touched = ranked.touched;
+            let places = ranked.kept.iter().filter_map(move |kept| match kept.row {
+                Row::At(place) => Some((place, touched)),
+                Row::New(_) => None,
+            });
+            places.collect::<Vec<_>>()
+        };
+        let mut touched: Vec<(Place, i64)> = self.ranked.iter().flat_map(of).collect();
+        touched.sort_unstable();
+        touched
     }
 
-    pub(super) fn places(&self) -> Vec<Place> {
-        let kept = self.ranked.iter().flat_map(|ranked| &ranked.kept);
-        kept.filter_map(|kept| match kept.row {
-            Row::At(place) => Some(place),
-            Row::New(_) => None,
-        })
-        .collect()
+    /// The same for the keys of which rows have come out for good.
+    pub(super) fn touched_given(&self) -> Vec<(Place, i64)> {
+        let of = |ranked: &Ranked| Some((ranked.given_at?, ranked.touched));
+        let mut touched: Vec<(Place, i64)> = self.ranked.iter().filter_map(of).collect();
+        touched.sort_unstable();
+        touched
     }
 
     pub(super) fn given_places(&self) -> Vec<Place> {
@@ -99,7 +96,8 @@ impl Rank {
 
     /// Makes everything else from the rows at these places, and the keys of which some have come
     /// out.
-    pub(super) fn adopt(&mut self, rows: &[Place], given: &[Place]) -> Result<()> {
+    /// `touched` says when the keys of the rows were touched, and then those of `given`.
+    pub(super) fn adopt(&mut self, rows: &[Place], given: &[Place], touched: &[i64]) -> Result<()> {
         self.ranked.clear();
         self.waiting.clear();
         self.kept = rows.len();
@@ -108,12 +106,12 @@ impl Rank {
             let batch = self.given.gather(given)?;
             let count = self.parts.keys.len();
             let numbers = self.number_keys(&batch.columns()[..count], batch.num_rows())?;
-            let (counts, touched) = (own(&batch, GIVEN)?, own(&batch, TOUCHED)?);
+            let counts = own(&batch, GIVEN)?;
             for (row, key) in numbers.into_iter().enumerate() {
                 let ranked = &mut self.ranked[key];
                 ranked.given = usize::try_from(counts.value(row)).unwrap_or(0);
                 ranked.given_at = Some(given[row]);
-                ranked.touched = touched.value(row);
+                ranked.touched = touched.get(rows.len() + row).copied().unwrap_or(0);
             }
             if self.parts.when == When::First && self.parts.time.is_some() {
                 self.wait_for_keys(&batch)?;
@@ -133,7 +131,10 @@ impl Rank {
         for (row, key) in keys.into_iter().enumerate() {
             let time = times.as_ref().and_then(|times| times[row]);
             let time = time.unwrap_or(BEFORE_ALL);
-            self.ranked[key].kept.push(Kept {
+            let touched = touched.get(row).copied().unwrap_or(0);
+            let ranked = &mut self.ranked[key];
+            ranked.touched = ranked.touched.max(touched);
+            ranked.kept.push(Kept {
                 order: orders
                     .as_ref()
                     .map_or(&[] as &[u8], |orders| orders.row(row).data())
@@ -174,12 +175,26 @@ impl Rank {
     }
 }
 
-fn own(batch: &RecordBatch, name: &str) -> Result<Int64Array> {
+pub(super) fn own(batch: &RecordBatch, name: &str) -> Result<Int64Array> {
     let column = batch.column_by_name(name);
     let column = column.and_then(|column| column.as_primitive_opt::<Int64Type>());
     column
         .cloned()
         .ok_or_else(|| StreamError::damaged(format!("a segment of ranked rows has no `{name}`")))
+}
+
+/// Places without times.
+pub(super) fn places(touched: &[(Place, i64)]) -> Vec<Place> {
+    touched.iter().map(|(place, _)| *place).collect()
+}
+
+/// Times without places.
+pub(super) fn touches(rows: &[(Place, i64)], given: &[(Place, i64)]) -> Result<RecordBatch> {
+    let times = rows.iter().chain(given).map(|(_, time)| *time);
+    let times = Int64Array::from_iter_values(times);
+    let field = Field::new(TOUCHED, times.data_type().clone(), false);
+    let rows = times.len();
+    crate::groups::batch(Schema::new(vec![field]), vec![Arc::new(times)], rows)
 }
 
 /// An empty index of these keys; `None` without keys.

@@ -1,5 +1,6 @@
 //! What the tests share: queries, streams of seeded disorder, and the batch oracle.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -260,7 +261,9 @@ impl Store {
     pub fn save(&mut self, flow: &mut Dataflow) -> usize {
         let checkpoint = flow.checkpoint().unwrap();
         let written = checkpoint.segments.len();
-        self.segments.extend(checkpoint.segments);
+        let segments = checkpoint.segments.into_iter();
+        self.segments
+            .extend(segments.map(|(name, segment)| (name, segment.into_bytes().unwrap())));
         self.segments
             .retain(|name, _| checkpoint.live.contains(name));
         assert_eq!(self.segments.len(), checkpoint.live.len());
@@ -343,10 +346,56 @@ pub fn check_append_with(
         let mut random = fastrand::Rng::with_seed(seed);
         let delay = random.i64(1..90 * SECOND);
         let pushes = pushes(&mut random, &query, tables, delay);
-        let make = || flow(&engine, &query, delay, options).unwrap();
+        let budgets = Budgets::of(options, seed);
+        let make = || flow(&engine, &query, delay, &budgets.options()).unwrap();
         let (outputs, flow) = run(&mut random, &make, &pushes, seed % 2 == 1);
         assert_eq!(flow.stats().late, 0, "{sql} (seed {seed})");
-        assert_eq!(appended(&outputs), expected, "{sql} (seed {seed})");
+        assert_eq!(
+            appended(&outputs),
+            expected,
+            "{sql} (seed {seed}, {budgets:?})"
+        );
+    }
+}
+
+/// The options of one flow after the other, which share a spill folder.
+#[derive(Debug)]
+pub struct Budgets {
+    options: Options,
+    /// Draws budgets that hold from nothing to nearly everything; `None`: as given.
+    random: Option<RefCell<fastrand::Rng>>,
+    folder: tempfile::TempDir,
+}
+
+impl Budgets {
+    /// Of four seeds, two are for small budgets: one without restarts, one with.
+    pub fn of(options: &Options, seed: u64) -> Self {
+        let small = seed % 4 >= 2;
+        Self {
+            options: options.clone(),
+            random: small.then(|| RefCell::new(fastrand::Rng::with_seed(seed))),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub fn options(&self) -> Options {
+        let draw = |random: &RefCell<fastrand::Rng>| 1 << random.borrow_mut().usize(8..19);
+        Options {
+            memory_bytes: self.random.as_ref().map_or(self.options.memory_bytes, draw),
+            spill_folder: self.folder.path().to_owned(),
+            ..self.options.clone()
+        }
+    }
+}
+
+impl Drop for Budgets {
+    fn drop(&mut self) {
+        // Whoever spilled has removed it again.
+        let left = self.folder.path().read_dir().unwrap().count();
+        assert!(
+            left == 0 || std::thread::panicking(),
+            "{left} folders are left"
+        );
     }
 }
 
@@ -361,12 +410,17 @@ pub fn check_update(sql: &str, tables: &Tables, seeds: std::ops::Range<u64>) {
         let delay = random.i64(1..90 * SECOND);
         let pushes = pushes(&mut random, &query, tables, delay);
         let options = options(OutputMode::Update);
-        let make = || flow(&engine, &query, delay, &options).unwrap();
+        let budgets = Budgets::of(&options, seed);
+        let make = || flow(&engine, &query, delay, &budgets.options()).unwrap();
         let (outputs, flow) = run(&mut random, &make, &pushes, seed % 2 == 1);
         let mut updated = Updated::default();
         for output in &outputs {
             updated.apply(output, flow.key());
         }
-        assert_eq!(updated.sorted(), expected, "{sql} (seed {seed})");
+        assert_eq!(
+            updated.sorted(),
+            expected,
+            "{sql} (seed {seed}, {budgets:?})"
+        );
     }
 }

@@ -162,8 +162,15 @@ fn panes_beyond_the_memory_are_spilled() {
         let stats = flow.stats();
         assert!(stats.state_bytes() <= 60_000, "{stats:?}");
         assert!(stats.operators[0].spilled_bytes > 10_000, "{stats:?}");
-        assert!(folder.path().join("spill").read_dir().unwrap().count() > 0);
+        let files = || {
+            let own = folder.path().join("spill").read_dir().unwrap().next();
+            own.unwrap().unwrap().path().read_dir().unwrap().count()
+        };
+        // With the lock of the folder.
+        assert!(files() > 1);
         flow.finish().unwrap();
+        assert_eq!(files(), 1);
+        drop(flow);
         assert_eq!(folder.path().join("spill").read_dir().unwrap().count(), 0);
     }
 }
