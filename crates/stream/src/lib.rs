@@ -11,7 +11,8 @@
 //! The parts: [`compile`] reads the plan; [`clock`] follows event time by partition; [`groups`] holds
 //! aggregates by key, on which [`window`], [`session`] and [`running`] are built; [`rank`] keeps the
 //! first rows of each key; [`join`] matches two sides; [`parts`], [`pane`] and [`spill`] hold what is
-//! remembered; [`checkpoint`] names and encodes segments.
+//! remembered; [`checkpoint`] names and encodes segments; [`trail`] and [`replay`] lead from one checkpoint to the next
+//! when that cannot be read.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod checkpoint;
@@ -30,6 +31,7 @@ mod pane;
 mod parts;
 mod paths;
 mod rank;
+mod replay;
 mod running;
 mod scan;
 mod session;
@@ -37,6 +39,7 @@ mod slices;
 mod spill;
 mod stateless;
 mod suffix;
+mod trail;
 mod union;
 mod window;
 mod window_state;
@@ -45,6 +48,7 @@ pub use checkpoint::Checkpoint;
 pub use dataflow::Dataflow;
 pub use error::StreamError;
 pub use options::{Input, OperatorStats, Options, Output, OutputMode, Stats, WatermarkSpec};
+pub use replay::Replay;
 
 #[cfg(test)]
 mod tests;

@@ -5,5 +5,6 @@ mod joins;
 mod keys;
 mod nexmark;
 mod ranks;
+mod replays;
 mod support;
 mod windows;

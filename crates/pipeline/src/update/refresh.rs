@@ -49,6 +49,17 @@ pub(crate) struct Step<'s> {
     pub(crate) mode: CommitMode,
     /// How far the flow had read before.
     pub(crate) known: Positions,
+    /// What is worth telling about the step.
+    pub(crate) notes: Mutex<Vec<String>>,
+}
+
+impl Step<'_> {
+    /// What is worth telling since the last call: about the step, and what its sources told.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let mut notes = std::mem::take(&mut *self.notes.lock());
+        notes.extend(self.reads.told());
+        notes
+    }
 }
 
 /// By which columns rows take the place of others.
@@ -78,6 +89,8 @@ pub(crate) struct Passed {
     pub(crate) dataflow: Option<Arc<Mutex<Dataflow>>>,
     /// The files of the state that are needed from this epoch on.
     pub(crate) state_files: Vec<String>,
+    /// What leads from the state of the epoch before to that of this one, beside the rows.
+    pub(crate) trail: serde_json::Value,
 }
 
 impl Passed {
@@ -99,6 +112,7 @@ impl Passed {
             offsets: Offsets::new(),
             dataflow: None,
             state_files: Vec::new(),
+            trail: serde_json::Value::Null,
         }
     }
 
@@ -106,7 +120,9 @@ impl Passed {
     pub(super) async fn intent(&mut self, step: &Step<'_>) -> Result<Intent> {
         let mut intent = step.intent.clone();
         intent.checkpoint = self.save(step).await?;
+        intent.trail = std::mem::take(&mut self.trail);
         intent.offsets = std::mem::take(&mut self.offsets);
+        intent.began = step.reads.began(&step.known);
         for (relation, (table, until)) in &self.until {
             match intent
                 .tables
@@ -238,7 +254,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
         report.notes.extend(step.reads.notes.iter().cloned());
         let lake = self.update.workspace.lake().await?.clone();
         let passed = self.pass(&lake, number, &step).await;
-        report.notes.extend(step.reads.told());
+        report.notes.extend(step.told());
         let mut passed = passed?;
         if let Err(error) = self.judge_counts(&passed.counts, report) {
             lake.discard(&self.table.name, &passed.written.good).await?;
@@ -379,6 +395,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
             reads,
             mode,
             known,
+            notes: Mutex::default(),
         }))
     }
 
@@ -518,6 +535,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
                 until: BTreeMap::new(),
                 dataflow: None,
                 state_files: Vec::new(),
+                trail: serde_json::Value::Null,
                 keys: Some(driven.keys),
             })
         });
