@@ -291,7 +291,13 @@ pub(crate) fn kind_of(source: &RecordSource) -> &'static str {
 pub(crate) struct Opener {
     topics_folder: PathBuf,
     topics: Arc<BTreeMap<TableName, Table>>,
+    #[cfg(test)]
+    around: Option<Around>,
 }
+
+/// Puts something around a live source.
+#[cfg(test)]
+pub(crate) type Around = Arc<dyn Fn(Box<dyn LiveSource>) -> Box<dyn LiveSource> + Send + Sync>;
 
 impl Workspace {
     /// What opens the live sources of the project.
@@ -302,6 +308,8 @@ impl Workspace {
         Opener {
             topics_folder: self.state_folder().join("topics"),
             topics: Arc::new(topics.collect()),
+            #[cfg(test)]
+            around: self.around.clone(),
         }
     }
 
@@ -385,6 +393,10 @@ impl Opener {
                 Box::new(self.topic(name)?.source(read)?)
             }
         };
+        #[cfg(test)]
+        if let Some(around) = &self.around {
+            source = around(source);
+        }
         source.seek(&known)?;
         Ok(OpenSource {
             source,

@@ -12,7 +12,7 @@ use tidegate_gate::{
 };
 use tidegate_lake::{
     CommitMode, FlowId, Intent, Lake, LakeTable, NextLine, Offsets, OptimizeOptions, Positions,
-    Staged, TableRead, TableSpec,
+    PreparedTable, Staged, TableRead, TableSpec,
 };
 use tidegate_project::{
     ClusterBy, Flow, FlowKind, OnViolation, Query, Table, TableKind, TableName,
@@ -312,10 +312,14 @@ impl<'u, 'w> Refresh<'u, 'w> {
             },
         );
         files.next_lines = std::mem::take(&mut passed.next_lines);
-        if let Some(late) = passed.late.take() {
+        let late = passed.late.take();
+        let mut intent = passed.intent(step).await?;
+        if let Some(late) = late {
+            let before = lake.table(&late.spec.name).await?;
+            let before = before.and_then(|table| table.flow_epoch(&step.state.flow));
+            intent.predecessors.insert(late.spec.name.key(), before);
             files.tables.insert(0, late);
         }
-        let intent = passed.intent(step).await?;
         EpochCommit {
             lake,
             state: &step.state,
@@ -328,8 +332,12 @@ impl<'u, 'w> Refresh<'u, 'w> {
     }
 
     /// What one of the tables should be that the epochs of this table are committed to.
-    fn spec_named(&self, target: Option<&LakeTable>, name: &str) -> Option<TableSpec> {
-        spec_named(self.table, &self.update.catalog, target, name)
+    fn spec_named(
+        &self,
+        target: Option<&LakeTable>,
+        prepared: &PreparedTable,
+    ) -> Option<TableSpec> {
+        spec_named(self.table, &self.update.catalog, target, prepared)
     }
 
     /// Decides what the flow reads; none when there is nothing to do.
@@ -344,7 +352,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
         let lake = workspace.lake().await?;
         let load = || FlowState::load(lake, FlowId::new(flow.name.key()), &self.table.name);
         let mut state = load().await?;
-        let spec = |name: &str| self.spec_named(state.target.as_ref(), name);
+        let spec = |prepared: &PreparedTable| self.spec_named(state.target.as_ref(), prepared);
         if state.finish_pending(lake, &spec).await? {
             if self.update.round.is_some() {
                 // These rows were handed to nobody: the flows below begin the next round behind them.
@@ -622,10 +630,14 @@ pub(crate) fn spec_named(
     table: &Table,
     catalog: &Catalog,
     target: Option<&LakeTable>,
-    name: &str,
+    prepared: &PreparedTable,
 ) -> Option<TableSpec> {
-    if name == table.name.quarantine().key() {
+    if prepared.table == table.name.quarantine().key() {
         return Some(quarantine_spec(&table.name));
+    }
+    if prepared.table == table.name.late().key() {
+        let columns = prepared.schema().ok().flatten()?;
+        return Some(late_spec(&table.name, columns));
     }
     let schema = catalog.schema(&table.name);
     let schema = schema.or_else(|| target.map(LakeTable::schema))?;
@@ -654,6 +666,13 @@ pub(crate) fn table_spec(table: &Table, schema: &SchemaRef) -> TableSpec {
 pub(crate) fn quarantine_spec(table: &TableName) -> TableSpec {
     let mut spec = TableSpec::new(table.quarantine(), quarantine_schema());
     spec.comment = Some(format!("rows that did not pass the gate of {table}"));
+    spec
+}
+
+/// What the table of a table's late rows should be.
+pub(crate) fn late_spec(table: &TableName, columns: SchemaRef) -> TableSpec {
+    let mut spec = TableSpec::new(table.late(), columns);
+    spec.comment = Some(format!("rows that came too late for {table}"));
     spec
 }
 

@@ -16,13 +16,13 @@ use datafusion::catalog::TableProvider;
 use parking_lot::Mutex;
 use tidegate_engine::{Engine, Planned, RowProgram};
 use tidegate_gate::{Incoming, Malformed, MalformedKind};
-use tidegate_lake::{CommitMode, Lake, TableSpec};
+use tidegate_lake::{CommitMode, Lake};
 use tidegate_project::{RelationTarget, Table, TableName};
 use tidegate_stream::{Dataflow, Input, Options, Output, OutputMode, StreamError, WatermarkSpec};
 
 use super::epoch::TableCommit;
 use super::feed::{Columns, Feeds, Inlet, Next, programmed};
-use super::refresh::{Passed, Refresh, Step, UpsertBy};
+use super::refresh::{Passed, Refresh, Step, UpsertBy, late_spec};
 use super::round::Hub;
 use super::sources::{Leaf, Reads};
 use crate::error::{PipelineError, Result};
@@ -456,8 +456,7 @@ impl Refresh<'_, '_> {
             .filter(|&at| own(&&schema.fields()[at]))
             .collect();
         let schema = Arc::new(schema.project(&kept)?);
-        let mut spec = TableSpec::new(self.table.name.late(), schema);
-        spec.comment = Some(format!("rows that came too late for {}", self.table.name));
+        let spec = late_spec(&self.table.name, schema);
         let mut writer = lake.write_plan(&spec, &CommitMode::Append).await?.writer();
         for (_, rows) in &late {
             writer.write(&rows.project(&kept)?)?;
