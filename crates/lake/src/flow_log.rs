@@ -103,9 +103,17 @@ pub struct Intent {
     /// The offsets read up to, of sources that have them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub offsets: Offsets,
+    /// Where partitions began that no epoch had read before, by relation and partition: so that the epoch can be read
+    /// again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub began: Offsets,
     /// The name of the state's checkpoint that is valid with this epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
+    /// What leads from the checkpoint before to this one, beside the rows, should it be damaged one day; whoever wrote it
+    /// knows what it means.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub trail: serde_json::Value,
     /// The commits of this epoch, if it was read before this intent was written: then they are made,
     /// and nothing is read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,7 +139,9 @@ impl Intent {
             files: Vec::new(),
             tables: Vec::new(),
             offsets: Offsets::new(),
+            began: Offsets::new(),
             checkpoint: None,
+            trail: serde_json::Value::Null,
             prepared: None,
         }
     }

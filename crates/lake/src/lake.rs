@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use object_store::ObjectStore;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tidegate_project::TableName;
@@ -98,14 +99,26 @@ impl Lake {
         warehouse: &str,
         options: &BTreeMap<String, String>,
     ) -> Result<Lake, LakeError> {
-        let place = Place::open(warehouse, options)?;
-        Ok(Lake {
+        Ok(Self::at(Place::open(warehouse, options)?, options.clone()))
+    }
+
+    /// A warehouse in a store that the caller made, such as one in memory, or one that disturbs what is asked of another.
+    /// `url` is the warehouse's, and ends with `/`; its path is that in the store.
+    ///
+    /// # Errors
+    /// [`LakeError::Location`] if the URL cannot be one.
+    pub fn over(store: Arc<dyn ObjectStore>, url: &str) -> Result<Lake, LakeError> {
+        Ok(Self::at(Place::over(store, url)?, BTreeMap::new()))
+    }
+
+    fn at(warehouse: Place, options: BTreeMap<String, String>) -> Lake {
+        Lake {
             shared: Arc::new(Shared {
-                warehouse: place,
-                options: options.clone(),
+                warehouse,
+                options,
                 tables: Mutex::new(HashMap::new()),
             }),
-        })
+        }
     }
 
     /// The warehouse as a URL, ending with `/`.

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use arrow::datatypes::SchemaRef;
 use deltalake::kernel::Add;
 use object_store::ObjectStoreExt;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use serde_json::Value;
 use crate::commit::{Commit, CommitMode, Committed, FlowStep, Unused};
 use crate::error::LakeError;
 use crate::lake::Lake;
+use crate::schema;
 use crate::spec::TableSpec;
 use crate::storage::Place;
 use crate::write::DataFile;
@@ -33,6 +35,9 @@ pub struct Prepared {
 pub struct PreparedTable {
     /// The table's key.
     pub table: String,
+    /// The columns of the new data files, as Delta writes them; older intents do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<String>,
     /// What becomes of the rows that are in the table.
     pub mode: CommitMode,
     /// The new data files.
@@ -51,11 +56,27 @@ impl PreparedTable {
     pub fn of(commit: &Commit) -> PreparedTable {
         PreparedTable {
             table: commit.spec.name.key(),
+            columns: commit
+                .spec
+                .stored_schema()
+                .and_then(|schema| schema::to_json(&commit.spec.name.key(), &schema))
+                .ok(),
             mode: commit.mode.clone(),
             files: commit.files.clone(),
             operation: commit.operation.clone(),
             notes: commit.notes.clone(),
         }
+    }
+
+    /// The columns of the new data files, where the intent says them.
+    ///
+    /// # Errors
+    /// [`LakeError::Damaged`] if they cannot be read.
+    pub fn schema(&self) -> Result<Option<SchemaRef>, LakeError> {
+        let columns = self.columns.as_deref();
+        columns
+            .map(|columns| schema::from_json(&self.table, columns))
+            .transpose()
     }
 
     /// The commit again. `spec` is that of the table that is named.

@@ -65,6 +65,22 @@ impl Place {
         Place::folder(FilePath::new(place))
     }
 
+    /// The root of a store that was made elsewhere.
+    pub fn over(store: Arc<dyn ObjectStore>, url: &str) -> Result<Place, LakeError> {
+        let wrong = |reason: String| LakeError::Location {
+            place: url.to_owned(),
+            reason,
+        };
+        let parsed = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
+        let prefix = Path::from_url_path(parsed.path()).map_err(|e| wrong(e.to_string()))?;
+        Ok(Place {
+            store,
+            url: parsed,
+            prefix,
+            local: None,
+        })
+    }
+
     fn folder(path: &FilePath) -> Result<Place, LakeError> {
         let shown = path.display().to_string();
         let absolute = std::path::absolute(path)

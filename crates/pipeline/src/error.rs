@@ -94,6 +94,20 @@ pub enum PipelineError {
     /// A query cannot be streamed, or not go on.
     #[error(transparent)]
     Stream(Box<tidegate_stream::StreamError>),
+    /// The state of a flow is damaged, and cannot be come to again.
+    #[error(
+        "the state of flow `{flow}` cannot be used: {newest}; and it cannot be made again from the checkpoint before: {before}. If its storage can only not be reached now, run again; else rebuild it with `tidegate run --full-refresh {table}`"
+    )]
+    StateLost {
+        /// The flow.
+        flow: String,
+        /// Its table.
+        table: String,
+        /// What is wrong with the newest checkpoint.
+        newest: String,
+        /// Why the one before does not help.
+        before: String,
+    },
     /// A table above failed in this round, so that what it had handed on does not count.
     #[error("a table that this one reads failed")]
     Above,

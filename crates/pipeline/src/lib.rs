@@ -27,6 +27,8 @@ mod records;
 pub mod report;
 mod rows;
 mod scan;
+#[cfg(test)]
+mod simulation;
 mod streams;
 mod system;
 mod tail;

@@ -46,6 +46,8 @@ pub(crate) enum Until {
     Ends(Vec<PartitionState>),
     /// At this moment; sooner if the run is stopped.
     Moment(Instant),
+    /// Exactly at these offsets, and nothing of other partitions: an epoch is read again.
+    Exactly(Positions),
 }
 
 /// A source that is open, and how far it was read.
@@ -53,6 +55,8 @@ pub(crate) struct OpenSource {
     pub(crate) source: Box<dyn LiveSource>,
     /// The next offset of each partition that was read, or is known from before.
     pub(crate) reached: Positions,
+    /// Where reading began in partitions that were not known.
+    pub(crate) began: Positions,
     /// What decodes its values, if they need a schema.
     pub(crate) codec: Option<Arc<dyn Codec>>,
 }
@@ -97,16 +101,24 @@ impl RecordsOrigin {
         match &self.until {
             Until::Ends(ends) => drained(&self.open.lock().reached, ends),
             Until::Moment(_) => false,
+            Until::Exactly(ends) => {
+                let open = self.open.lock();
+                ends.iter().all(|(topic, partition, end)| {
+                    let next = open.reached.get(topic, partition);
+                    next.is_some_and(|next| next >= end)
+                })
+            }
         }
     }
 
     /// How far was read, by `topic/partition`.
     pub(crate) fn offsets(&self) -> BTreeMap<String, i64> {
-        let open = self.open.lock();
-        let reached = open.reached.iter();
-        reached
-            .map(|(topic, partition, next)| (format!("{topic}/{partition}"), next))
-            .collect()
+        named(&self.open.lock().reached)
+    }
+
+    /// Where reading began in partitions that were not known, by `topic/partition`.
+    pub(crate) fn began(&self) -> BTreeMap<String, i64> {
+        named(&self.open.lock().began)
     }
 
     /// What is worth telling since the last look.
@@ -141,7 +153,7 @@ impl RecordsOrigin {
                 };
                 if !fetched.is_empty() {
                     last_came = Instant::now();
-                } else if matches!(self.until, Until::Ends(_)) && last_came.elapsed() > STALLED {
+                } else if !matches!(self.until, Until::Moment(_)) && last_came.elapsed() > STALLED {
                     ended = true;
                     return Some(Err(self.stalled()));
                 }
@@ -163,18 +175,29 @@ impl RecordsOrigin {
     fn is_over(&self) -> bool {
         match &self.until {
             Until::Ends(_) => self.cancel.is_cancelled() || self.is_drained(),
+            Until::Exactly(_) => self.is_drained(),
             Until::Moment(moment) => self.cancel.is_cancelled() || Instant::now() >= *moment,
         }
     }
 
     fn fetch(&self) -> Result<Vec<Fetched>> {
         let wait = match &self.until {
-            Until::Ends(_) => WAIT,
+            Until::Ends(_) | Until::Exactly(_) => WAIT,
             Until::Moment(moment) => WAIT.min(moment.saturating_duration_since(Instant::now())),
         };
-        let mut open = self.open.lock();
-        let fetched = open.source.poll(wait, FETCH_BYTES)?;
+        let open = &mut *self.open.lock();
+        let mut fetched = open.source.poll(wait, FETCH_BYTES)?;
+        if let Until::Exactly(ends) = &self.until {
+            fetched = fetched
+                .iter()
+                .filter_map(|some| until(some, ends))
+                .collect();
+        }
         for some in &fetched {
+            if open.reached.get(&some.topic, some.partition).is_none() {
+                let first = some.offsets.first().unwrap_or(&some.next);
+                open.began.set(&some.topic, some.partition, *first);
+            }
             some.advance(&mut open.reached);
         }
         Ok(fetched)
@@ -187,6 +210,21 @@ impl RecordsOrigin {
             STALLED.as_secs()
         ))
     }
+}
+
+/// The records before the end of their partition; none if it is not to be read.
+fn until(fetched: &Fetched, ends: &Positions) -> Option<Fetched> {
+    let end = ends.get(&fetched.topic, fetched.partition)?;
+    let count = fetched.offsets.partition_point(|offset| *offset < end);
+    Some(fetched.slice(0, count))
+}
+
+/// Positions by `topic/partition`.
+fn named(positions: &Positions) -> BTreeMap<String, i64> {
+    positions
+        .iter()
+        .map(|(topic, partition, next)| (format!("{topic}/{partition}"), next))
+        .collect()
 }
 
 fn drained(reached: &Positions, ends: &[PartitionState]) -> bool {
@@ -253,7 +291,13 @@ pub(crate) fn kind_of(source: &RecordSource) -> &'static str {
 pub(crate) struct Opener {
     topics_folder: PathBuf,
     topics: Arc<BTreeMap<TableName, Table>>,
+    #[cfg(test)]
+    around: Option<Around>,
 }
+
+/// Puts something around a live source.
+#[cfg(test)]
+pub(crate) type Around = Arc<dyn Fn(Box<dyn LiveSource>) -> Box<dyn LiveSource> + Send + Sync>;
 
 impl Workspace {
     /// What opens the live sources of the project.
@@ -264,6 +308,8 @@ impl Workspace {
         Opener {
             topics_folder: self.state_folder().join("topics"),
             topics: Arc::new(topics.collect()),
+            #[cfg(test)]
+            around: self.around.clone(),
         }
     }
 
@@ -347,10 +393,15 @@ impl Opener {
                 Box::new(self.topic(name)?.source(read)?)
             }
         };
+        #[cfg(test)]
+        if let Some(around) = &self.around {
+            source = around(source);
+        }
         source.seek(&known)?;
         Ok(OpenSource {
             source,
             reached: known,
+            began: Positions::new(),
             codec,
         })
     }

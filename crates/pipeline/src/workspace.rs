@@ -35,6 +35,9 @@ pub struct Workspace {
     engine: OnceLock<Engine>,
     lake: OnceCell<Lake>,
     store: OnceCell<Store>,
+    /// What a simulation puts around live sources.
+    #[cfg(test)]
+    pub(crate) around: Option<crate::records::Around>,
 }
 
 impl Workspace {
@@ -87,6 +90,19 @@ impl Workspace {
             engine: OnceLock::new(),
             lake: OnceCell::new(),
             store: OnceCell::new(),
+            #[cfg(test)]
+            around: None,
+        }
+    }
+
+    /// Opens the project in `root` over a lake and live sources of a simulation.
+    #[cfg(test)]
+    pub(crate) fn simulated(root: &Path, lake: Lake, around: crate::records::Around) -> Self {
+        let opened = Self::open(root, &OpenOptions::default()).unwrap();
+        Self {
+            lake: OnceCell::new_with(Some(lake)),
+            around: Some(around),
+            ..opened
         }
     }
 

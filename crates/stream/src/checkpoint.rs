@@ -2,7 +2,7 @@
 //!
 //! A segment never changes: state that changed is written to a new one. A checkpoint carries the
 //! segments that the one before did not have; all that its manifest needs are listed, so that the
-//! others can be removed.
+//! others can be removed. Each is sealed: its first line is a checksum (CRC-32C) of the rest, so that damage is noticed.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
@@ -17,18 +17,26 @@ use serde_json::Value;
 use crate::error::{Result, StreamError};
 use crate::spill::{Spill, SpillFile};
 
-/// The version of manifest and segments that is written.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The version of manifest and segments that is written. Version 1, which no release wrote, had no seals.
+pub(crate) const FORMAT_VERSION: u32 = 2;
+/// How a seal begins; eight hexadecimal digits and a line feed follow.
+const SEAL: &[u8] = b"crc32c ";
+/// The digits of a seal with their line feed.
+const SEAL_DIGITS: usize = 9;
 
 /// The state of a dataflow at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// What the segments are and how they fit together: JSON with a `format_version`.
+    /// What the segments are and how they fit together: sealed JSON with a `format_version`.
     pub manifest: Vec<u8>,
     /// The segments that the checkpoint before did not have, by name.
     pub segments: Vec<(String, Segment)>,
-    /// All segments that the manifest needs, by name.
+    /// All segments that are needed from now on, by name: those of this checkpoint, and in case it cannot be read one
+    /// day, those of the one before and of the trail.
     pub live: Vec<String>,
+    /// What leads from the checkpoint before to this one, beside the rows in between: for [`crate::Replay`]. To be kept
+    /// apart from the manifest.
+    pub trail: Value,
 }
 
 /// The bytes of a segment, which may still lie in the spill folder.
@@ -45,16 +53,17 @@ enum Stored {
 }
 
 impl Segment {
-    /// The bytes, read from the spill folder if they lie there.
+    /// The bytes as they are to be kept, sealed; read from the spill folder if they lie there.
     ///
     /// # Errors
     /// [`StreamError::Spill`] if they cannot be read.
     pub fn into_bytes(self) -> std::result::Result<Vec<u8>, StreamError> {
-        match self.0 {
-            Stored::Bytes(bytes) => Ok(bytes),
-            Stored::File(file) => file.bytes(),
-            Stored::Parts(file) => encode(&file.read()?),
-        }
+        let bytes = match self.0 {
+            Stored::Bytes(bytes) => bytes,
+            Stored::File(file) => file.bytes()?,
+            Stored::Parts(file) => encode(&file.read()?)?,
+        };
+        Ok(seal(&bytes))
     }
 }
 
@@ -169,6 +178,13 @@ impl<'a> SegmentWriter<'a> {
         Ok(name)
     }
 
+    /// Writes a segment that is no part of the state, and gives its name.
+    pub(crate) fn write_aside(&mut self, batch: &RecordBatch) -> Result<String> {
+        let name = self.write(batch)?;
+        self.live.pop();
+        Ok(name)
+    }
+
     fn take_over(&mut self, name: &str, stored: Stored) -> Result<()> {
         self.live.push(name.to_owned());
         match &mut self.to {
@@ -223,6 +239,70 @@ impl<'a> SegmentReader<'a> {
     pub(crate) fn read(&mut self, name: &str) -> Result<RecordBatch> {
         let bytes = self.bytes(name)?;
         decode(&bytes).map_err(|error| StreamError::damaged(format!("{name}: {error}")))
+    }
+}
+
+/// Reads segments of a checkpoint as they were before they were sealed.
+pub(crate) fn unsealed<'a>(
+    read: &'a mut dyn FnMut(&str) -> std::io::Result<Vec<u8>>,
+) -> impl FnMut(&str) -> Result<Vec<u8>> + 'a {
+    |name| {
+        let mut bytes = read(name)
+            .map_err(|error| StreamError::damaged(format!("{name} cannot be read: {error}")))?;
+        let sealed = bytes.len();
+        let rest = unseal(&bytes)
+            .map_err(|reason| StreamError::damaged(format!("{name} {reason}")))?
+            .len();
+        bytes.drain(..sealed - rest);
+        Ok(bytes)
+    }
+}
+
+/// Bytes with their checksum before them.
+pub(crate) fn seal(bytes: &[u8]) -> Vec<u8> {
+    let mut sealed = Vec::with_capacity(SEAL.len() + SEAL_DIGITS + bytes.len());
+    sealed.extend_from_slice(SEAL);
+    sealed.extend_from_slice(digits(bytes).as_bytes());
+    sealed.extend_from_slice(bytes);
+    sealed
+}
+
+/// The bytes after their checksum, or what is wrong with them.
+pub(crate) fn unseal(sealed: &[u8]) -> std::result::Result<&[u8], &'static str> {
+    sealed
+        .strip_prefix(SEAL)
+        .and_then(|rest| rest.split_at_checked(SEAL_DIGITS))
+        .filter(|(seal, bytes)| *seal == digits(bytes).as_bytes())
+        .map(|(_, bytes)| bytes)
+        .ok_or("is not as it was written: its checksum differs")
+}
+
+fn digits(bytes: &[u8]) -> String {
+    format!("{:08x}\n", crc32c::crc32c(bytes))
+}
+
+/// A manifest as bytes.
+pub(crate) fn write_manifest(manifest: &Manifest) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(manifest).map_err(|error| StreamError::bug(error.to_string()))?;
+    Ok(seal(&json))
+}
+
+/// The manifest in these bytes.
+pub(crate) fn read_manifest(bytes: &[u8]) -> Result<Manifest> {
+    let json =
+        unseal(bytes).map_err(|reason| StreamError::damaged(format!("the manifest {reason}")))?;
+    let value: Value = serde_json::from_slice(json)
+        .map_err(|error| StreamError::damaged(format!("the manifest is no JSON: {error}")))?;
+    let version = value.get("format_version").and_then(Value::as_u64);
+    match version.map(u32::try_from) {
+        Some(Ok(FORMAT_VERSION)) => saved(&value),
+        Some(Ok(found)) if found > FORMAT_VERSION => Err(StreamError::NewerFormat {
+            found,
+            known: FORMAT_VERSION,
+        }),
+        _ => Err(StreamError::damaged(
+            "the manifest has no version that can be",
+        )),
     }
 }
 

@@ -133,6 +133,29 @@ impl Clocks {
             .map_or(AFTER_ALL, |stream| stream.watermark)
     }
 
+    /// The watermarks of all streams.
+    pub(crate) fn watermarks(&self) -> BTreeMap<String, i64> {
+        let streams = self.streams.iter();
+        streams
+            .map(|(binding, stream)| (binding.clone(), stream.watermark))
+            .collect()
+    }
+
+    /// Whether the watermarks are these.
+    pub(crate) fn stand_at(&self, watermarks: &BTreeMap<String, i64>) -> bool {
+        let mut streams = self.streams.iter();
+        streams.all(|(binding, stream)| watermarks.get(binding) == Some(&stream.watermark))
+    }
+
+    /// Puts the watermarks where they stood once.
+    pub(crate) fn set_watermarks(&mut self, watermarks: &BTreeMap<String, i64>) {
+        for (binding, watermark) in watermarks {
+            if let Some(stream) = self.streams.get_mut(binding) {
+                stream.watermark = *watermark;
+            }
+        }
+    }
+
     /// All of it, for a checkpoint.
     pub(crate) fn save(&self) -> serde_json::Result<serde_json::Value> {
         serde_json::to_value(&self.streams)

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::{filter_record_batch, not};
-use arrow::datatypes::{SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use tidegate_engine::{Engine, Planned};
 
 use crate::checkpoint::{
     Checkpoint, Counters, FORMAT_VERSION, Manifest, SavedOperator, SegmentReader, SegmentWriter,
-    to_save,
+    read_manifest, to_save, unsealed, write_manifest,
 };
 use crate::clock::{AFTER_ALL, BEFORE_ALL, Clocks};
 use crate::compile::{self, Compiled};
@@ -19,6 +19,7 @@ use crate::error::{Result, StreamError};
 use crate::operator::{Changes, Event, Identity, Marks, Operator, Turn};
 use crate::options::{Input, Options, Output, Stats};
 use crate::spill::Spill;
+use crate::trail::{Trail, Watermarks};
 
 /// A watermark that was held goes on past the times of so many batches at once …
 const STEP_BATCHES: usize = 8;
@@ -47,6 +48,10 @@ pub struct Dataflow {
     spill: Arc<Spill>,
     /// The segments of the last checkpoint.
     saved: BTreeSet<String>,
+    /// What has to be known of the rows since then to run them again.
+    trail: Trail,
+    /// The caller's clock at the last turn.
+    now: i64,
 }
 
 /// A stream, as batches are pushed to it.
@@ -92,10 +97,12 @@ impl Dataflow {
             key,
             updates,
         } = compile::compile(engine, planned, &inputs, &options, &spill)?;
+        let clocks = Clocks::new(&inputs, &options);
         Ok(Self {
             root,
             marks,
-            clocks: Clocks::new(&inputs, &options),
+            trail: Trail::beginning(&clocks),
+            clocks,
             streams,
             schema: planned.schema().clone(),
             key,
@@ -108,6 +115,7 @@ impl Dataflow {
             watermark: BEFORE_ALL,
             spill,
             saved: BTreeSet::new(),
+            now: i64::MIN,
         })
     }
 
@@ -170,27 +178,32 @@ impl Dataflow {
         batch: &RecordBatch,
         now_micros: i64,
     ) -> std::result::Result<Output, StreamError> {
-        let stream = self
-            .streams
-            .iter()
-            .find(|stream| stream.binding == binding)
-            .ok_or_else(|| StreamError::UnknownInput {
-                binding: binding.to_owned(),
-                known: self.names(),
-            })?;
+        let stream = self.stream(binding)?;
         stream.check(batch)?;
-        self.counters.rows_in += batch.num_rows() as u64;
         let latest = now_micros.saturating_add(self.options.future_micros);
         let (usable, future) = stream.usable(batch, latest)?;
+        let time = stream.times(&usable).and_then(arrow::compute::max);
+        let behind = match self.trail.has_moved(&self.clocks) {
+            true => stream.behind(&usable, self.clocks.watermark(binding))?,
+            false => None,
+        };
+        let ahead = future
+            .as_ref()
+            .map(|future| stream.usable(future, i64::MAX));
+        self.counters.rows_in += batch.num_rows() as u64;
+        self.trail.at(now_micros);
+        if let Some(behind) = behind {
+            let met = Some(self.clocks.watermarks());
+            self.trail.note(binding, met, behind);
+        }
+        if let Some((ahead, _)) = ahead.transpose()?.filter(|(some, _)| some.num_rows() > 0) {
+            self.trail.note(binding, None, ahead);
+        }
         let mut output = Output::default();
         if let Some(future) = future {
             self.counters.future += future.num_rows() as u64;
             output.future.push((binding.to_owned(), future));
         }
-        let time = stream.time.and_then(|time| {
-            let times = usable.column(time);
-            arrow::compute::max(times.as_primitive_opt::<TimestampMicrosecondType>()?)
-        });
         if batch.num_rows() > 0 {
             self.clocks.saw(binding, partition, time, now_micros);
         }
@@ -211,6 +224,7 @@ impl Dataflow {
     /// # Errors
     /// As [`Self::push`].
     pub fn tick(&mut self, now_micros: i64) -> std::result::Result<Output, StreamError> {
+        self.trail.at(now_micros);
         if !self.held {
             self.clocks.advance(now_micros);
         }
@@ -283,33 +297,42 @@ impl Dataflow {
             Ok(())
         })?;
         let live = std::mem::take(&mut writer.live);
+        let trail = self
+            .trail
+            .save(&self.clocks, self.counters, self.now, &mut writer)?;
         let segments = writer.into_segments();
-        self.saved = live.iter().cloned().collect();
+        let clocks = self.clocks.save();
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
             next_segment: self.spill.next_segment(),
-            clocks: to_save(
-                &self
-                    .clocks
-                    .save()
-                    .map_err(|e| StreamError::bug(e.to_string()))?,
-            )?,
+            clocks: to_save(&clocks.map_err(|e| StreamError::bug(e.to_string()))?)?,
             counters: self.counters,
             operators,
         };
+        let manifest = write_manifest(&manifest)?;
+        self.trail = Trail::beginning(&self.clocks);
+        let saved = live.iter().cloned().collect();
+        let before = std::mem::replace(&mut self.saved, saved);
+        let new = segments.iter().map(|(name, _)| name.clone());
+        let live: BTreeSet<String> = live.into_iter().chain(before).chain(new).collect();
         Ok(Checkpoint {
-            manifest: serde_json::to_vec(&manifest)
-                .map_err(|error| StreamError::bug(error.to_string()))?,
+            manifest,
             segments,
-            live,
+            live: live.into_iter().collect(),
+            trail,
         })
+    }
+
+    /// Segments of these names are there: new ones get other names.
+    pub fn avoid<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
+        self.spill.avoid(names);
     }
 
     /// Takes back the state of a checkpoint; before the first push.
     ///
     /// # Errors
     /// [`StreamError::Damaged`] if it cannot be read, [`StreamError::StateMismatch`] if it belongs to a query
-    /// of another meaning.
+    /// of another meaning, [`StreamError::NewerFormat`].
     pub fn restore(
         &mut self,
         manifest: &[u8],
@@ -323,10 +346,7 @@ impl Dataflow {
         self.spill.continue_from(manifest.next_segment);
         let mut saved: Vec<Option<SavedOperator>> =
             manifest.operators.into_iter().map(Some).collect();
-        let mut read = |name: &str| {
-            read(name)
-                .map_err(|error| StreamError::damaged(format!("{name} cannot be read: {error}")))
-        };
+        let mut read = unsealed(read);
         let mut reader = SegmentReader::new(&mut read);
         visit_mut(&mut self.root, &mut |operator| {
             let Some(identity) = operator.identity() else {
@@ -350,12 +370,52 @@ impl Dataflow {
                 reason: "the query has no such part any more".to_owned(),
             });
         }
+        self.trail = Trail::beginning(&self.clocks);
         // Marks, and the watermark, as they were.
         self.turn(Event::Resume, i64::MIN, Output::default())?;
         Ok(())
     }
 
+    /// Takes rows of an epoch that is run again; the watermarks stay where they are, and nothing comes out.
+    pub(crate) fn again(&mut self, binding: &str, batch: &RecordBatch, now: i64) -> Result<()> {
+        let stream = self.stream(binding)?;
+        stream.check(batch)?;
+        let (batch, _) = stream.usable(batch, i64::MAX)?;
+        let event = Event::Rows {
+            binding,
+            batch: &batch,
+        };
+        self.turn(event, now, Output::default())?;
+        Ok(())
+    }
+
+    /// Puts the watermarks where they stood once; nothing comes out.
+    pub(crate) fn stand_at(&mut self, watermarks: &Watermarks, now: i64) -> Result<()> {
+        if !self.clocks.stand_at(watermarks) {
+            self.clocks.set_watermarks(watermarks);
+            self.turn(Event::Tick, now, Output::default())?;
+        }
+        Ok(())
+    }
+
+    /// Puts the clocks where they stood when an epoch that was run again had ended.
+    pub(crate) fn end_again(
+        &mut self,
+        clocks: &serde_json::Value,
+        counters: Counters,
+        now: i64,
+    ) -> Result<()> {
+        self.clocks
+            .load(clocks)
+            .map_err(|error| StreamError::damaged(format!("the clocks: {error}")))?;
+        self.turn(Event::Tick, now, Output::default())?;
+        self.counters = counters;
+        self.trail = Trail::beginning(&self.clocks);
+        Ok(())
+    }
+
     fn turn(&mut self, event: Event<'_>, now: i64, mut output: Output) -> Result<Output> {
+        self.now = now;
         let mut turn = Turn {
             event,
             now,
@@ -406,6 +466,16 @@ impl Dataflow {
         })
     }
 
+    fn stream(&self, binding: &str) -> Result<&Stream> {
+        let mut streams = self.streams.iter();
+        streams
+            .find(|stream| stream.binding == binding)
+            .ok_or_else(|| StreamError::UnknownInput {
+                binding: binding.to_owned(),
+                known: self.names(),
+            })
+    }
+
     fn names(&self) -> String {
         let names: Vec<&str> = self.streams.iter().map(|s| s.binding.as_str()).collect();
         names.join(", ")
@@ -439,17 +509,31 @@ impl Stream {
         })
     }
 
+    /// The event times of a batch, if the stream has one.
+    fn times<'b>(&self, batch: &'b RecordBatch) -> Option<&'b TimestampMicrosecondArray> {
+        batch.column(self.time?).as_primitive_opt()
+    }
+
+    /// The rows whose time is before a watermark; `None` if there are none.
+    fn behind(&self, batch: &RecordBatch, watermark: i64) -> Result<Option<RecordBatch>> {
+        let Some(times) = self.times(batch) else {
+            return Ok(None);
+        };
+        if arrow::compute::min(times).is_none_or(|least| least >= watermark) {
+            return Ok(None);
+        }
+        let behind = times.iter().map(|time| time.map(|time| time < watermark));
+        let behind: BooleanArray = behind.collect();
+        Ok(Some(filter_record_batch(batch, &behind)?))
+    }
+
     /// The rows with a usable time, and the others.
     fn usable(
         &self,
         batch: &RecordBatch,
         latest: i64,
     ) -> Result<(RecordBatch, Option<RecordBatch>)> {
-        let times = self.time.and_then(|time| {
-            let times = batch.column(time);
-            times.as_primitive_opt::<TimestampMicrosecondType>()
-        });
-        let Some(times) = times else {
+        let Some(times) = self.times(batch) else {
             return Ok((batch.clone(), None));
         };
         let all = times.null_count() == 0
@@ -500,19 +584,6 @@ fn stream(planned: &Planned, input: &Input) -> Result<Stream> {
         schema,
         time,
     })
-}
-
-fn read_manifest(bytes: &[u8]) -> Result<Manifest> {
-    let value: serde_json::Value = serde_json::from_slice(bytes)
-        .map_err(|error| StreamError::damaged(format!("the manifest is no JSON: {error}")))?;
-    let version = value.get("format_version").and_then(|v| v.as_u64());
-    if version != Some(u64::from(FORMAT_VERSION)) {
-        let found = version.map_or("none".to_owned(), |version| version.to_string());
-        return Err(StreamError::damaged(format!(
-            "the manifest has the format version {found}, this Tidegate reads {FORMAT_VERSION}"
-        )));
-    }
-    crate::checkpoint::saved(&value)
 }
 
 fn mismatch<'s>(wanted: &Identity, left: impl Iterator<Item = &'s SavedOperator>) -> StreamError {

@@ -49,10 +49,21 @@ pub enum StreamError {
     },
 
     /// A checkpoint cannot be read. Use the one before it.
-    #[error("the checkpoint is damaged: {message}; use the one before it")]
+    #[error("the checkpoint is damaged: {message}")]
     Damaged {
         /// What is wrong with which part.
         message: String,
+    },
+
+    /// A newer Tidegate wrote the state. Use that one, or rebuild the table.
+    #[error(
+        "the kept state has the format version {found}, and this Tidegate reads up to {known}; use the newer Tidegate, or refresh the table in full to rebuild it"
+    )]
+    NewerFormat {
+        /// The version found.
+        found: u32,
+        /// The newest known here.
+        known: u32,
     },
 
     /// The spill folder cannot be written or read. Make room, or name another folder.

@@ -12,7 +12,7 @@
 //! aggregates by key, on which [`window`], [`session`] and [`running`] are built; [`rank`] keeps the
 //! first rows of each key; [`join`] matches two sides. Each of these is a [`shard`], which [`sharded`] hands its
 //! rows and spills; [`parts`], [`pane`] and [`spill`] hold what is remembered; [`checkpoint`] names and encodes
-//! segments.
+//! segments; [`trail`] and [`replay`] lead from one checkpoint to the next when that cannot be read.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod checkpoint;
@@ -31,6 +31,7 @@ mod pane;
 mod parts;
 mod paths;
 mod rank;
+mod replay;
 mod routes;
 mod running;
 mod scan;
@@ -41,6 +42,7 @@ mod slices;
 mod spill;
 mod stateless;
 mod suffix;
+mod trail;
 mod union;
 mod window;
 mod window_state;
@@ -49,6 +51,7 @@ pub use checkpoint::{Checkpoint, Segment};
 pub use dataflow::Dataflow;
 pub use error::StreamError;
 pub use options::{Input, OperatorStats, Options, Output, OutputMode, Stats, WatermarkSpec};
+pub use replay::Replay;
 
 #[cfg(test)]
 mod tests;

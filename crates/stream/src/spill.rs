@@ -25,6 +25,9 @@ pub(crate) const PARTS: usize = 16;
 /// What the folders of dataflows are called.
 const PREFIX: &str = "tidegate-spill-";
 
+/// What the names of segments begin with.
+const SEGMENT: &str = "segment-";
+
 /// Names of folders, unique in the process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -67,7 +70,7 @@ impl Spill {
     /// The name of one more segment.
     pub(crate) fn name(&self) -> String {
         let number = self.next_segment.fetch_add(1, Ordering::Relaxed);
-        format!("segment-{number:08}.arrow")
+        format!("{SEGMENT}{number:08}.arrow")
     }
 
     /// The number of the next segment.
@@ -75,9 +78,21 @@ impl Spill {
         self.next_segment.load(Ordering::Relaxed)
     }
 
-    /// Goes on naming segments from this number.
+    /// Goes on naming segments from this number, or a greater one that has been reached.
     pub(crate) fn continue_from(&self, number: u64) {
-        self.next_segment.store(number, Ordering::Relaxed);
+        self.next_segment.fetch_max(number, Ordering::Relaxed);
+    }
+
+    /// Gives no segment one of these names.
+    pub(crate) fn avoid<'n>(&self, names: impl IntoIterator<Item = &'n str>) {
+        for name in names {
+            let digits = name
+                .strip_prefix(SEGMENT)
+                .and_then(|rest| rest.strip_suffix(".arrow"));
+            if let Some(number) = digits.and_then(|digits| digits.parse::<u64>().ok()) {
+                self.continue_from(number.saturating_add(1));
+            }
+        }
     }
 
     fn failed(&self) -> impl Fn(std::io::Error) -> StreamError + '_ {

@@ -5,6 +5,7 @@ mod joins;
 mod keys;
 mod nexmark;
 mod ranks;
+mod replays;
 mod spilled;
 mod support;
 mod windows;

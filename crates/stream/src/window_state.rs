@@ -286,6 +286,8 @@ impl WindowState {
                 layout: self.layout.clone(),
                 slices: self.slices,
                 panes: BTreeMap::new(),
+                touches: 0,
+                begun: 0,
                 windows: Some(own),
                 waiting: 0,
                 spill: Arc::clone(&self.spill),

@@ -84,8 +84,8 @@ impl Workspace {
     pub(crate) async fn finish_retry(&self, table: &Table, catalog: &Catalog) -> Result<()> {
         let state = FlowState::load(self.lake().await?, retry_flow(table), &table.name).await?;
         let finished = state
-            .finish_pending(self.lake().await?, &|name| {
-                spec_named(table, catalog, state.target.as_ref(), name)
+            .finish_pending(self.lake().await?, &|prepared| {
+                spec_named(table, catalog, state.target.as_ref(), prepared)
             })
             .await?;
         if finished {

@@ -7,7 +7,7 @@
 
 use tidegate_lake::{
     AsOf, Commit, CommitMode, DataFile, FlowId, FlowLog, FlowStep, Intent, IntentOutcome, Lake,
-    LakeTable, NextLine, Positions, Prepared, PreparedTable, TableSpec,
+    LakeError, LakeErrorKind, LakeTable, NextLine, Positions, Prepared, PreparedTable, TableSpec,
 };
 use tidegate_project::TableName;
 
@@ -70,7 +70,7 @@ impl FlowState {
     pub(crate) async fn finish_pending(
         &self,
         lake: &Lake,
-        spec: &(dyn Fn(&str) -> Option<TableSpec> + Sync),
+        spec: &(dyn Fn(&PreparedTable) -> Option<TableSpec> + Sync),
     ) -> Result<bool> {
         let Some(intent) = self.log.pending(self.committed()).await? else {
             return Ok(false);
@@ -82,7 +82,7 @@ impl FlowState {
         };
         let mut commits = Vec::with_capacity(prepared.tables.len());
         for table in prepared.tables {
-            let spec = spec(&table.table).ok_or_else(|| {
+            let spec = spec(&table).ok_or_else(|| {
                 PipelineError::Request(format!(
                     "epoch {} of flow `{}` was about to be committed to `{}`, whose columns are not known; declare them, or refresh it in full",
                     intent.epoch, self.flow, table.table
@@ -102,8 +102,11 @@ impl FlowState {
             match lake.commit_prepared(commit).await {
                 Ok(committed) => version = committed.version,
                 Err(error) => {
+                    // Where the storage failed, the commit may be there all the same: the next run sees.
                     let held = [self.committed(), self.quarantined()];
-                    if number == 0 && !held.contains(&Some(intent.epoch)) {
+                    let is_refused = error.kind() == LakeErrorKind::FixInput
+                        || matches!(error, LakeError::Conflict { .. });
+                    if number == 0 && is_refused && !held.contains(&Some(intent.epoch)) {
                         self.log.withdraw(intent.epoch).await?;
                     }
                     return Err(error.into());

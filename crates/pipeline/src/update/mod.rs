@@ -4,6 +4,7 @@
 //! others. What each table did is reported while it runs ([`crate::events`]) and at the end ([`crate::report`]), and is
 //! kept in the run history.
 
+mod again;
 mod destination;
 mod epoch;
 mod feed;
@@ -11,6 +12,7 @@ mod follow;
 mod history;
 mod positions;
 mod refresh;
+mod restore;
 mod round;
 mod sink;
 mod sources;

@@ -12,7 +12,7 @@ use tidegate_gate::{
 };
 use tidegate_lake::{
     CommitMode, FlowId, Intent, Lake, LakeTable, NextLine, Offsets, OptimizeOptions, Positions,
-    Staged, TableRead, TableSpec,
+    PreparedTable, Staged, TableRead, TableSpec,
 };
 use tidegate_project::{
     ClusterBy, Flow, FlowKind, OnViolation, Query, Table, TableKind, TableName,
@@ -49,6 +49,17 @@ pub(crate) struct Step<'s> {
     pub(crate) mode: CommitMode,
     /// How far the flow had read before.
     pub(crate) known: Positions,
+    /// What is worth telling about the step.
+    pub(crate) notes: Mutex<Vec<String>>,
+}
+
+impl Step<'_> {
+    /// What is worth telling since the last call: about the step, and what its sources told.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let mut notes = std::mem::take(&mut *self.notes.lock());
+        notes.extend(self.reads.told());
+        notes
+    }
 }
 
 /// By which columns rows take the place of others.
@@ -78,6 +89,8 @@ pub(crate) struct Passed {
     pub(crate) dataflow: Option<Arc<Mutex<Dataflow>>>,
     /// The files of the state that are needed from this epoch on.
     pub(crate) state_files: Vec<String>,
+    /// What leads from the state of the epoch before to that of this one, beside the rows.
+    pub(crate) trail: serde_json::Value,
 }
 
 impl Passed {
@@ -99,6 +112,7 @@ impl Passed {
             offsets: Offsets::new(),
             dataflow: None,
             state_files: Vec::new(),
+            trail: serde_json::Value::Null,
         }
     }
 
@@ -106,7 +120,9 @@ impl Passed {
     pub(super) async fn intent(&mut self, step: &Step<'_>) -> Result<Intent> {
         let mut intent = step.intent.clone();
         intent.checkpoint = self.save(step).await?;
+        intent.trail = std::mem::take(&mut self.trail);
         intent.offsets = std::mem::take(&mut self.offsets);
+        intent.began = step.reads.began(&step.known);
         for (relation, (table, until)) in &self.until {
             match intent
                 .tables
@@ -238,7 +254,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
         report.notes.extend(step.reads.notes.iter().cloned());
         let lake = self.update.workspace.lake().await?.clone();
         let passed = self.pass(&lake, number, &step).await;
-        report.notes.extend(step.reads.told());
+        report.notes.extend(step.told());
         let mut passed = passed?;
         if let Err(error) = self.judge_counts(&passed.counts, report) {
             lake.discard(&self.table.name, &passed.written.good).await?;
@@ -296,10 +312,14 @@ impl<'u, 'w> Refresh<'u, 'w> {
             },
         );
         files.next_lines = std::mem::take(&mut passed.next_lines);
-        if let Some(late) = passed.late.take() {
+        let late = passed.late.take();
+        let mut intent = passed.intent(step).await?;
+        if let Some(late) = late {
+            let before = lake.table(&late.spec.name).await?;
+            let before = before.and_then(|table| table.flow_epoch(&step.state.flow));
+            intent.predecessors.insert(late.spec.name.key(), before);
             files.tables.insert(0, late);
         }
-        let intent = passed.intent(step).await?;
         EpochCommit {
             lake,
             state: &step.state,
@@ -312,8 +332,12 @@ impl<'u, 'w> Refresh<'u, 'w> {
     }
 
     /// What one of the tables should be that the epochs of this table are committed to.
-    fn spec_named(&self, target: Option<&LakeTable>, name: &str) -> Option<TableSpec> {
-        spec_named(self.table, &self.update.catalog, target, name)
+    fn spec_named(
+        &self,
+        target: Option<&LakeTable>,
+        prepared: &PreparedTable,
+    ) -> Option<TableSpec> {
+        spec_named(self.table, &self.update.catalog, target, prepared)
     }
 
     /// Decides what the flow reads; none when there is nothing to do.
@@ -328,7 +352,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
         let lake = workspace.lake().await?;
         let load = || FlowState::load(lake, FlowId::new(flow.name.key()), &self.table.name);
         let mut state = load().await?;
-        let spec = |name: &str| self.spec_named(state.target.as_ref(), name);
+        let spec = |prepared: &PreparedTable| self.spec_named(state.target.as_ref(), prepared);
         if state.finish_pending(lake, &spec).await? {
             if self.update.round.is_some() {
                 // These rows were handed to nobody: the flows below begin the next round behind them.
@@ -379,6 +403,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
             reads,
             mode,
             known,
+            notes: Mutex::default(),
         }))
     }
 
@@ -518,6 +543,7 @@ impl<'u, 'w> Refresh<'u, 'w> {
                 until: BTreeMap::new(),
                 dataflow: None,
                 state_files: Vec::new(),
+                trail: serde_json::Value::Null,
                 keys: Some(driven.keys),
             })
         });
@@ -604,10 +630,14 @@ pub(crate) fn spec_named(
     table: &Table,
     catalog: &Catalog,
     target: Option<&LakeTable>,
-    name: &str,
+    prepared: &PreparedTable,
 ) -> Option<TableSpec> {
-    if name == table.name.quarantine().key() {
+    if prepared.table == table.name.quarantine().key() {
         return Some(quarantine_spec(&table.name));
+    }
+    if prepared.table == table.name.late().key() {
+        let columns = prepared.schema().ok().flatten()?;
+        return Some(late_spec(&table.name, columns));
     }
     let schema = catalog.schema(&table.name);
     let schema = schema.or_else(|| target.map(LakeTable::schema))?;
@@ -636,6 +666,13 @@ pub(crate) fn table_spec(table: &Table, schema: &SchemaRef) -> TableSpec {
 pub(crate) fn quarantine_spec(table: &TableName) -> TableSpec {
     let mut spec = TableSpec::new(table.quarantine(), quarantine_schema());
     spec.comment = Some(format!("rows that did not pass the gate of {table}"));
+    spec
+}
+
+/// What the table of a table's late rows should be.
+pub(crate) fn late_spec(table: &TableName, columns: SchemaRef) -> TableSpec {
+    let mut spec = TableSpec::new(table.late(), columns);
+    spec.comment = Some(format!("rows that came too late for {table}"));
     spec
 }
 

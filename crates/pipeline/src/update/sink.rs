@@ -59,9 +59,10 @@ impl Refresh<'_, '_> {
             reads,
             mode: CommitMode::Append,
             known,
+            notes: Default::default(),
         };
         let passed = self.send(target, flow, &step).await;
-        report.notes.extend(step.reads.told());
+        report.notes.extend(step.told());
         let mut passed = passed?;
         report.rows_in += passed.counts.rows_in;
         report.good += passed.counts.good;

@@ -97,6 +97,19 @@ impl Reads {
         records.collect()
     }
 
+    /// Where live sources began with partitions that were not read before, by relation.
+    pub(crate) fn began(&self, known: &Positions) -> Offsets {
+        let records = self.files.iter().filter_map(|(path, files)| {
+            let Origin::Records(origin) = &files.origin else {
+                return None;
+            };
+            let mut began = origin.began();
+            began.retain(|partition, _| known.offset(path, partition).is_none());
+            (!began.is_empty()).then(|| (path.clone(), began))
+        });
+        records.collect()
+    }
+
     /// Whether it reads exactly what the positions say was read: then the result is the same.
     pub(crate) fn unmoved(&self, positions: &Positions) -> bool {
         let tables = self.table_reads.iter().all(|read| {
@@ -351,7 +364,7 @@ impl<'w> Update<'w> {
     }
 
     /// The files of a path. For a stream, a folder or pattern without files is no mistake: they will come.
-    async fn list(
+    pub(super) async fn list(
         &self,
         path: &str,
         options: &FileOptions,

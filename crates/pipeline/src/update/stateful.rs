@@ -16,15 +16,15 @@ use datafusion::catalog::TableProvider;
 use parking_lot::Mutex;
 use tidegate_engine::{Engine, Planned, RowProgram};
 use tidegate_gate::{Incoming, Malformed, MalformedKind};
-use tidegate_lake::{CommitMode, Lake, TableSpec};
-use tidegate_project::{RelationTarget, Table};
+use tidegate_lake::{CommitMode, Lake};
+use tidegate_project::{RelationTarget, Table, TableName};
 use tidegate_stream::{Dataflow, Input, Options, Output, OutputMode, StreamError, WatermarkSpec};
 
 use super::epoch::TableCommit;
 use super::feed::{Columns, Feeds, Inlet, Next, programmed};
-use super::refresh::{Passed, Refresh, Step, UpsertBy};
+use super::refresh::{Passed, Refresh, Step, UpsertBy, late_spec};
 use super::round::Hub;
-use super::sources::Leaf;
+use super::sources::{Leaf, Reads};
 use crate::error::{PipelineError, Result};
 use crate::gates::GateSettings;
 use crate::rows::Load;
@@ -34,7 +34,7 @@ use crate::scan::{METADATA, POSITION, ScanContext};
 const STATE_BYTES: usize = 512 << 20;
 
 /// How often a flow looks at the clock when nothing comes.
-const TICK: Duration = Duration::from_millis(20);
+pub(super) const TICK: Duration = Duration::from_millis(20);
 
 /// Changes are put together when so many rows have gathered.
 const CHANGES_MAX: usize = 1 << 18;
@@ -277,42 +277,6 @@ impl From<tidegate_stream::StreamError> for PipelineError {
     }
 }
 
-impl Passed {
-    /// Saves the state with the epoch; gives the name of its checkpoint.
-    pub(super) async fn save(&mut self, step: &Step<'_>) -> Result<Option<String>> {
-        let Some(dataflow) = &self.dataflow else {
-            return Ok(None);
-        };
-        let checkpoint = dataflow.lock().checkpoint()?;
-        for (name, segment) in checkpoint.segments {
-            let bytes = segment.into_bytes()?;
-            step.state.log.put_state(&name, bytes.into()).await?;
-        }
-        let name = format!("checkpoint-{:020}.json", step.intent.epoch);
-        let manifest = checkpoint.manifest.into();
-        step.state.log.put_state(&name, manifest).await?;
-        self.state_files = checkpoint.live;
-        self.state_files.push(name.clone());
-        Ok(Some(name))
-    }
-
-    /// Removes what of the state no epoch needs any more. What cannot be removed only takes room.
-    pub(super) async fn forget(&self, step: &Step<'_>) {
-        if self.state_files.is_empty() {
-            return;
-        }
-        let log = &step.state.log;
-        let listed = log.list_state().await.unwrap_or_default();
-        for file in listed {
-            if !self.state_files.contains(&file.name)
-                && let Err(error) = log.delete_state(&file.name).await
-            {
-                tracing::warn!(flow = %log.flow(), %error, "old state could not be removed");
-            }
-        }
-    }
-}
-
 /// A flow whose rows are streamed, ready to run.
 pub(crate) enum Streamed {
     /// Each row of the result is made of one row.
@@ -343,13 +307,22 @@ impl Refresh<'_, '_> {
             false => None,
         };
         let rows = carried.as_ref().unwrap_or(&planned);
+        let from = Some(&step.flow.name);
         if let ([stream], Some(program)) = (streams.as_slice(), engine.row_program(rows)?) {
             let inlet = self
-                .feed(step, scan, engine, rows, std::slice::from_ref(stream))
+                .feed(
+                    &step.reads,
+                    from,
+                    scan,
+                    engine,
+                    rows,
+                    std::slice::from_ref(stream),
+                )
                 .await?;
             return Ok(Some(Streamed::Rows(program, inlet)));
         }
-        let dataflow = match self.dataflow(step, engine, &planned, &streams).await {
+        let state = self.dataflow(step, scan, engine, &planned, &streams);
+        let dataflow = match state.await {
             // Rows that become several rows, for instance: the engine runs it over what is new.
             Err(PipelineError::Stream(error))
                 if matches!(*error, StreamError::Unsupported { .. })
@@ -363,14 +336,18 @@ impl Refresh<'_, '_> {
         if self.update.round.is_none() {
             dataflow.lock().hold();
         }
-        let inlet = self.feed(step, scan, engine, &planned, &streams).await?;
+        let inlet = self
+            .feed(&step.reads, from, scan, engine, &planned, &streams)
+            .await?;
         Ok(Some(Streamed::State(dataflow, inlet)))
     }
 
-    /// Begins to read the streams of a query.
-    async fn feed(
+    /// Begins to read the streams of a query; rows that are handed on in this round behind those of the tables, if they
+    /// are meant for a flow.
+    pub(super) async fn feed(
         &self,
-        step: &Step<'_>,
+        reads: &Reads,
+        handed_to: Option<&TableName>,
         scan: &ScanContext,
         engine: &Engine,
         planned: &Planned,
@@ -392,10 +369,10 @@ impl Refresh<'_, '_> {
                 });
                 time.into_iter().chain(kept).collect::<Vec<_>>()
             };
-            if step.reads.files.contains_key(&leaf.path) {
+            if reads.files.contains_key(&leaf.path) {
                 let table = self
                     .update
-                    .bind_files(leaf.relation, &leaf.path, &step.reads, scan)?;
+                    .bind_files(leaf.relation, &leaf.path, reads, scan)?;
                 columns.extend(of_time(&table.schema()));
                 let columns = Columns::new(table.schema(), columns);
                 feeds.scan(binding, &table, columns)?;
@@ -404,15 +381,13 @@ impl Refresh<'_, '_> {
             let RelationTarget::Table { name, .. } = &leaf.relation.target else {
                 continue;
             };
-            let provider = self
-                .update
-                .bind_table(name, &leaf.path, &step.reads)
-                .await?;
+            let provider = self.update.bind_table(name, &leaf.path, reads).await?;
             columns.extend(of_time(&provider.schema()));
             let columns = Columns::new(provider.schema(), columns);
-            let handed = self.update.round.as_ref().and_then(|round| {
+            let round = self.update.round.as_ref().zip(handed_to);
+            let handed = round.and_then(|(round, flow)| {
                 let hub = round.hubs.get(&name.key())?;
-                let handed = hub.take(&Hub::reader(&step.flow.name, &leaf.path))?;
+                let handed = hub.take(&Hub::reader(flow, &leaf.path))?;
                 Some((name.key(), handed))
             });
             feeds
@@ -420,59 +395,6 @@ impl Refresh<'_, '_> {
                 .await?;
         }
         Ok(feeds.into_inlet())
-    }
-
-    /// The state of a flow: as the last round left it, as its checkpoint says, or empty.
-    async fn dataflow(
-        &self,
-        step: &Step<'_>,
-        engine: &Engine,
-        planned: &Planned,
-        streams: &[Leaf<'_>],
-    ) -> Result<Arc<Mutex<Dataflow>>> {
-        let name = step.flow.name.key();
-        if let Some(round) = &self.update.round
-            && let Some((epoch, dataflow)) = round.kept.dataflows.lock().remove(&name)
-            && Some(epoch) == step.state.committed()
-        {
-            return Ok(dataflow);
-        }
-        let spill = self.update.workspace.state_folder().join("spill");
-        let mut dataflow = compile(engine, planned, self.table, streams, &spill)?;
-        if let Some(checkpoint) = &step.known.checkpoint {
-            self.restore(&mut dataflow, step, checkpoint).await?;
-        }
-        Ok(Arc::new(Mutex::new(dataflow)))
-    }
-
-    async fn restore(
-        &self,
-        dataflow: &mut Dataflow,
-        step: &Step<'_>,
-        checkpoint: &str,
-    ) -> Result<()> {
-        let log = &step.state.log;
-        let gone = |name: &str| {
-            PipelineError::Request(format!(
-                "the state of flow `{}` has no file {name} any more; refresh it with `tidegate run --full-refresh {}`",
-                step.flow.name, self.table.name
-            ))
-        };
-        let manifest = log
-            .get_state(checkpoint)
-            .await?
-            .ok_or_else(|| gone(checkpoint))?;
-        let mut files = HashMap::new();
-        for file in log.list_state().await? {
-            if let Some(bytes) = log.get_state(&file.name).await? {
-                files.insert(file.name, bytes);
-            }
-        }
-        let mut read = |name: &str| match files.get(name) {
-            Some(bytes) => Ok(bytes.to_vec()),
-            None => Err(std::io::Error::other(format!("{name} is not there"))),
-        };
-        Ok(dataflow.restore(&manifest, &mut read)?)
     }
 
     /// Runs a streamed flow into its table.
@@ -538,8 +460,7 @@ impl Refresh<'_, '_> {
             .filter(|&at| own(&&schema.fields()[at]))
             .collect();
         let schema = Arc::new(schema.project(&kept)?);
-        let mut spec = TableSpec::new(self.table.name.late(), schema);
-        spec.comment = Some(format!("rows that came too late for {}", self.table.name));
+        let spec = late_spec(&self.table.name, schema);
         let mut writer = lake.write_plan(&spec, &CommitMode::Append).await?.writer();
         for (_, rows) in &late {
             writer.write(&rows.project(&kept)?)?;

@@ -102,6 +102,7 @@ impl Workspace {
             reads,
             mode: CommitMode::Append,
             known: Default::default(),
+            notes: Default::default(),
         };
         let refresh = Refresh::new(&update, usize::MAX, &table, Arc::new(Meter::default()));
         refresh.send(&target, &flow, &step).await?;

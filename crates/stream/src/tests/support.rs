@@ -266,7 +266,7 @@ impl Store {
             .extend(segments.map(|(name, segment)| (name, segment.into_bytes().unwrap())));
         self.segments
             .retain(|name, _| checkpoint.live.contains(name));
-        assert_eq!(self.segments.len(), checkpoint.live.len());
+        assert!(self.segments.len() == checkpoint.live.len());
         self.manifest = checkpoint.manifest;
         written
     }
