@@ -27,6 +27,7 @@ mod records;
 pub mod report;
 mod rows;
 mod scan;
+mod sinks;
 mod streams;
 mod system;
 mod tail;

@@ -240,11 +240,15 @@ fn ids(from: i64, to: i64) -> RecordBatch {
 fn sink(topic: &str, identity: Option<&str>) -> KafkaSink {
     let servers = variable("TIDEGATE_KAFKA");
     let pairs = [("bootstrapServers", servers.as_str()), ("topic", topic)];
-    let (mut options, rest) = KafkaSinkOptions::take(pairs).unwrap();
+    let (mut options, rest) = KafkaSinkOptions::take(pairs, "").unwrap();
     assert!(rest.is_empty());
     options.transactional_id = identity.map(str::to_owned);
     let (encoder, _) = Encoder::take([("key", "id")], None).unwrap();
     KafkaSink::new(&options, encoder).unwrap()
+}
+
+fn begin(sink: &mut KafkaSink, epoch: u64) {
+    sink.transactions().unwrap().begin(epoch).unwrap();
 }
 
 /// The ids that a foreign consumer sees.
@@ -269,27 +273,30 @@ fn on_a_real_broker_foreigners_see_what_was_committed_and_nothing_else() {
     plain.flush().unwrap();
     let identity = format!("flow {topic}");
     let mut first = sink(&topic, Some(&identity));
-    first.begin().unwrap();
+    begin(&mut first, 1);
     first.send(&ids(5000, 5100)).unwrap();
-    first.commit().unwrap();
-    first.begin().unwrap();
+    first.transactions().unwrap().commit().unwrap();
+    begin(&mut first, 2);
     first.send(&ids(9000, 9100)).unwrap();
     first.flush().unwrap();
-    first.abort().unwrap();
-    first.begin().unwrap();
+    first.transactions().unwrap().abort().unwrap();
+    begin(&mut first, 2);
     first.send(&ids(5100, 5200)).unwrap();
-    first.commit().unwrap();
+    first.transactions().unwrap().commit().unwrap();
     // A second process with the same identity; the first one's open transaction is over.
-    first.begin().unwrap();
+    begin(&mut first, 3);
     first.send(&ids(9100, 9200)).unwrap();
     first.flush().unwrap();
     let mut second = sink(&topic, Some(&identity));
-    second.begin().unwrap();
+    assert_eq!(second.transactions().unwrap().committed().unwrap(), Some(2));
+    begin(&mut second, 3);
     second.send(&ids(5200, 5300)).unwrap();
-    second.commit().unwrap();
+    second.transactions().unwrap().commit().unwrap();
     let sent = first.send(&ids(9200, 9300));
-    let error = sent.and_then(|()| first.commit()).unwrap_err();
+    let committed = sent.and_then(|()| first.transactions().unwrap().commit());
+    let error = committed.unwrap_err();
     assert!(matches!(error, ConnectError::Fenced { .. }), "{error}");
+    assert_eq!(second.transactions().unwrap().committed().unwrap(), Some(3));
     let seen = seen(&topic);
     let expected: BTreeSet<String> = (0..5300).map(|id| id.to_string()).collect();
     assert_eq!(seen, expected);
@@ -321,8 +328,10 @@ fn on_a_real_broker_avro_goes_both_ways_through_a_registry() {
     let ours = topic("avro.out", "1");
     let servers = variable("TIDEGATE_KAFKA");
     let pairs = [("bootstrapServers", servers.as_str()), ("topic", &ours)];
-    let (options, _) = KafkaSinkOptions::take(pairs).unwrap();
-    let other = AvroEncoder::new(&registry, None, &ours).unwrap();
+    let (options, _) = KafkaSinkOptions::take(pairs, "").unwrap();
+    let own = [("schemaRegistry", registry.as_str())];
+    let (schema, _) = LiveOptions::take_schema(own).unwrap();
+    let other = AvroEncoder::new(&schema, &ours).unwrap();
     let encoder = Encoder::new(Vec::new(), Some(Box::new(other)));
     let mut sink = KafkaSink::new(&options, encoder).unwrap();
     sink.send(&ids(0, 50)).unwrap();
