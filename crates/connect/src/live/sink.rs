@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use bytes::Bytes;
 
-use super::encode::Encoder;
+use super::encode::{Encoder, Strings};
 use super::topic::{Record, TopicWriter};
 use crate::error::{ConnectError, Result};
 
@@ -27,6 +26,13 @@ pub trait LiveSink: Send {
     /// # Errors
     /// If a row cannot be a record, or one that was sent before did not arrive.
     fn send(&mut self, rows: &RecordBatch) -> Result<()>;
+
+    /// Says that rows are gone, of which `keys` has the columns that identify them: sends a record with the key and no value
+    /// for each (a tombstone, at which compaction forgets the key). Does nothing where records have another key.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    fn send_gone(&mut self, keys: &RecordBatch) -> Result<()>;
 
     /// Waits until everything that was sent is durable.
     ///
@@ -128,7 +134,21 @@ impl TopicSink {
         }
     }
 
-    fn append(&self, records: &[Record]) -> Result<()> {
+    /// Appends records of these keys and values.
+    fn append(&self, keys: Option<&Strings>, values: Option<&Strings>) -> Result<()> {
+        let timestamp_ms = (self.clock)();
+        let part = |strings: Option<&Strings>, row: usize| {
+            let strings = strings?;
+            Some(strings.bytes().slice_ref(strings.get(row)?))
+        };
+        let rows = values.or(keys).map_or(0, Strings::rows);
+        let records = (0..rows).map(|row| Record {
+            key: part(keys, row),
+            value: part(values, row),
+            timestamp_ms,
+            headers: Vec::new(),
+        });
+        let records: Vec<Record> = records.collect();
         records
             .chunks(APPEND)
             .try_for_each(|part| self.writer.append(part).map(drop))
@@ -142,19 +162,14 @@ impl LiveSink for TopicSink {
 
     fn send(&mut self, rows: &RecordBatch) -> Result<()> {
         let encoded = self.encoder.encode(rows, &self.name)?;
-        let timestamp_ms = (self.clock)();
-        let part = |bytes: &Bytes, row: Option<&[u8]>| row.map(|row| bytes.slice_ref(row));
-        let records = (0..encoded.rows()).map(|row| Record {
-            key: encoded
-                .keys
-                .as_ref()
-                .and_then(|keys| part(keys.bytes(), keys.get(row))),
-            value: part(encoded.values.bytes(), encoded.values.get(row)),
-            timestamp_ms,
-            headers: Vec::new(),
-        });
-        let records: Vec<Record> = records.collect();
-        self.append(&records)
+        self.append(encoded.keys.as_ref(), Some(&encoded.values))
+    }
+
+    fn send_gone(&mut self, keys: &RecordBatch) -> Result<()> {
+        match self.encoder.encode_gone(keys, &self.name)? {
+            Some(keys) => self.append(Some(&keys), None),
+            None => Ok(()),
+        }
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -10,6 +10,8 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use parking_lot::Mutex;
 use tidegate_connect::ConnectError;
 use tidegate_lake::{CommitMode, FlowId, Intent, IntentOutcome, Offsets};
@@ -221,29 +223,39 @@ impl Refresh<'_, '_> {
         let source: Arc<str> = format!("flow {}", flow.name).into();
         let aside = Arc::new(Mutex::new(Aside::default()));
         let mut dataflow = None;
+        let mut identified = Arc::new(Schema::empty());
         let (until, loads): (_, Box<dyn Iterator<Item = Result<Load>> + Send>) = match streamed {
             Streamed::Rows(program, inlet) => {
                 (inlet.until(), Box::new(programmed(inlet, program, source)))
             }
             Streamed::State(state, inlet) => {
-                dataflow = Some(Arc::clone(&state));
                 let until = inlet.until();
-                (until, Box::new(Flowing::new(inlet, state, source, aside)))
+                identified = {
+                    let state = state.lock();
+                    Arc::new(state.schema().project(state.key())?)
+                };
+                dataflow = Some(Arc::clone(&state));
+                let loads = Flowing::new(inlet, state, source, Arc::clone(&aside));
+                (until, Box::new(loads))
             }
         };
         let epoch = step.intent.epoch;
         let work = move |sink: &mut OpenSink| {
             let mut rows = 0;
             for load in loads {
-                if let Load::Batch(incoming) = load?
+                let load = load?;
+                for gone in std::mem::take(&mut aside.lock().gone) {
+                    rows += gone.num_rows() as u64;
+                    let schema = Arc::clone(&identified);
+                    let keys = RecordBatch::try_new(schema, gone.columns().to_vec())?;
+                    begin(sink, epoch)?;
+                    sink.send_gone(&keys)?;
+                }
+                if let Load::Batch(incoming) = load
                     && incoming.columns.num_rows() > 0
                 {
                     rows += incoming.columns.num_rows() as u64;
-                    if let Some(transactions) = sink.transactions()
-                        && !transactions.is_open()
-                    {
-                        transactions.begin(epoch)?;
-                    }
+                    begin(sink, epoch)?;
                     sink.send(&incoming.columns)?;
                 }
             }
@@ -260,8 +272,18 @@ impl Refresh<'_, '_> {
 
     fn schema_of_sink(&self) -> arrow::datatypes::SchemaRef {
         let known = self.update.catalog.schema(&self.table.name);
-        known.unwrap_or_else(|| Arc::new(arrow::datatypes::Schema::empty()))
+        known.unwrap_or_else(|| Arc::new(Schema::empty()))
     }
+}
+
+/// Begins the transaction of an epoch with the first that is sent, where there are transactions.
+fn begin(sink: &mut OpenSink, epoch: u64) -> Result<()> {
+    if let Some(transactions) = sink.transactions()
+        && !transactions.is_open()
+    {
+        transactions.begin(epoch)?;
+    }
+    Ok(())
 }
 
 /// Whether the transaction of an epoch was committed, of which the log does not say so.

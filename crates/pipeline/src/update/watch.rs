@@ -128,6 +128,11 @@ impl LiveSink for Caller {
         Ok(())
     }
 
+    fn send_gone(&mut self, _keys: &RecordBatch) -> tidegate_connect::Result<()> {
+        // Who watches sees rows come.
+        Ok(())
+    }
+
     fn flush(&mut self) -> tidegate_connect::Result<()> {
         Ok(())
     }

@@ -14,3 +14,4 @@ mod machine;
 mod mistakes;
 mod scratch;
 mod sessions;
+mod sinks;

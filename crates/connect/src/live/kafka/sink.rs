@@ -17,7 +17,7 @@ use super::config;
 use super::marker::Marker;
 use super::source::refused;
 use crate::error::{ConnectError, Result};
-use crate::live::encode::Encoder;
+use crate::live::encode::{Encoder, Strings};
 use crate::live::sink::Guarantee;
 use crate::live::{LiveSink, Transactions};
 
@@ -461,6 +461,16 @@ impl LiveSink for KafkaSink {
         for row in 0..encoded.rows() {
             let key = encoded.keys.as_ref().and_then(|keys| keys.get(row));
             self.send_one(key, encoded.values.get(row))?;
+        }
+        self.producer.poll(Duration::ZERO);
+        self.check_arrived()
+    }
+
+    fn send_gone(&mut self, keys: &RecordBatch) -> Result<()> {
+        let gone = self.encoder.encode_gone(keys, &self.name)?;
+        for row in 0..gone.as_ref().map_or(0, Strings::rows) {
+            let key = gone.as_ref().and_then(|gone| gone.get(row));
+            self.send_one(key, None)?;
         }
         self.producer.poll(Duration::ZERO);
         self.check_arrived()

@@ -300,6 +300,15 @@ fn rows_arrive_with_their_keys_in_the_partitions_of_java() {
             "{\"id\":21}"
         ]
     );
+    let gone: ArrayRef = Arc::new(Int64Array::from(vec![Some(21), None]));
+    let gone = RecordBatch::try_from_iter([("id", gone)]).unwrap();
+    sink.send_gone(&gone).unwrap();
+    // Rows of another key say nothing of these.
+    sink.send_gone(&alerts(&[1])).unwrap();
+    sink.flush().unwrap();
+    let tombstones = take(&mut source, 2);
+    assert_eq!(tombstones.len(), 2);
+    assert!(tombstones.iter().all(|row| row.3 == "NULL"));
     let last = found.iter().find(|row| row.3 == "{\"id\":21}").unwrap();
     assert_eq!(last.1, crate::live::topic::partition_of(b"21", 3));
     let wrong = Encoder::take([("key", "no")], None).unwrap().0;
