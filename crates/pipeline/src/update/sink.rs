@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 use parking_lot::Mutex;
 use tidegate_connect::ConnectError;
 use tidegate_lake::{CommitMode, FlowId, Intent, IntentOutcome, Offsets};
@@ -87,21 +87,28 @@ impl Refresh<'_, '_> {
             return Ok(Outcome::Skipped);
         };
         let name = self.table.name.key();
-        let kept = self.update.round.as_ref().map(|round| &round.kept.sinks);
+        let kept = self.update.round.as_ref().map(|round| &round.kept);
+        let fenced = kept.and_then(|kept| kept.fenced.lock().get(&name).cloned());
+        if let Some((sink, identity)) = fenced {
+            return Err(ConnectError::Fenced { sink, identity }.into());
+        }
         let mut outlet = Outlet {
-            open: kept.and_then(|kept| kept.lock().remove(&name)),
+            open: kept.and_then(|kept| kept.sinks.lock().remove(&name)),
             opener: workspace.opener(),
             target: target.clone(),
             identity: format!("{}-{name}", workspace.project.name),
         };
         let outcome = self.send_new(flow, &mut outlet, report).await;
-        match (kept, &outcome) {
-            (Some(kept), Ok(_)) => {
-                let open = outlet.open.take();
-                kept.lock().extend(open.map(|open| (name, open)));
-            }
-            _ => outlet.close().await,
+        if let (Some(kept), Ok(_)) = (kept, &outcome) {
+            let open = outlet.open.take();
+            kept.sinks.lock().extend(open.map(|open| (name, open)));
+        } else if let (Some(kept), Err(PipelineError::Connect(error))) = (kept, &outcome)
+            && let ConnectError::Fenced { sink, identity } = error
+        {
+            let taken = (sink.clone(), identity.clone());
+            kept.fenced.lock().insert(name, taken);
         }
+        outlet.close().await;
         outcome
     }
 
@@ -151,6 +158,7 @@ impl Refresh<'_, '_> {
     /// Where the sink stands, when it is known whether its newest epoch is out.
     async fn settled(&self, flow: &Flow, outlet: &mut Outlet) -> Result<FlowState> {
         let exactly_once = is_exactly_once(&outlet.target)?;
+        let was_open = outlet.open.is_some();
         if exactly_once {
             outlet.with(|_| Ok(())).await?;
         }
@@ -160,6 +168,14 @@ impl Refresh<'_, '_> {
             return Ok(state);
         };
         let epoch = intent.epoch;
+        if exactly_once && was_open {
+            // A sink that stays open has settled its own: this is of another process, which has the identity now.
+            return Err(ConnectError::Fenced {
+                sink: flow.name.to_string(),
+                identity: intent.transaction.unwrap_or_default(),
+            }
+            .into());
+        }
         // Who reads everything again, or may send rows twice, need not know.
         let is_out = match exactly_once && !self.full {
             true => outlet.with(move |sink| is_out(sink, &intent)).await?,
@@ -239,29 +255,13 @@ impl Refresh<'_, '_> {
                 (until, Box::new(loads))
             }
         };
-        let epoch = step.intent.epoch;
-        let work = move |sink: &mut OpenSink| {
-            let mut rows = 0;
-            for load in loads {
-                let load = load?;
-                for gone in std::mem::take(&mut aside.lock().gone) {
-                    rows += gone.num_rows() as u64;
-                    let schema = Arc::clone(&identified);
-                    let keys = RecordBatch::try_new(schema, gone.columns().to_vec())?;
-                    begin(sink, epoch)?;
-                    sink.send_gone(&keys)?;
-                }
-                if let Load::Batch(incoming) = load
-                    && incoming.columns.num_rows() > 0
-                {
-                    rows += incoming.columns.num_rows() as u64;
-                    begin(sink, epoch)?;
-                    sink.send(&incoming.columns)?;
-                }
-            }
-            sink.flush()?;
-            Ok(rows)
+        let outgoing = Outgoing {
+            loads,
+            aside,
+            identified,
+            epoch: step.intent.epoch,
         };
+        let work = move |sink: &mut OpenSink| outgoing.send(sink);
         let rows = outlet.with(work).await?;
         let mut passed = Passed::of_sink(rows, self.schema_of_sink());
         passed.until = std::mem::take(&mut *until.lock());
@@ -270,9 +270,45 @@ impl Refresh<'_, '_> {
         Ok(passed)
     }
 
-    fn schema_of_sink(&self) -> arrow::datatypes::SchemaRef {
+    fn schema_of_sink(&self) -> SchemaRef {
         let known = self.update.catalog.schema(&self.table.name);
         known.unwrap_or_else(|| Arc::new(Schema::empty()))
+    }
+}
+
+/// What a sink is to send in an epoch.
+struct Outgoing {
+    loads: Box<dyn Iterator<Item = Result<Load>> + Send>,
+    aside: Arc<Mutex<Aside>>,
+    /// The columns that identify a row of the result, if there are any.
+    identified: SchemaRef,
+    epoch: u64,
+}
+
+impl Outgoing {
+    /// Sends everything, in a transaction where there are some; gives how many records. Blocks.
+    fn send(self, sink: &mut OpenSink) -> Result<u64> {
+        let mut sent = 0;
+        for load in self.loads {
+            let load = load?;
+            let gone = std::mem::take(&mut self.aside.lock().gone);
+            for keys in gone.iter().filter(|_| !self.identified.fields().is_empty()) {
+                sent += keys.num_rows() as u64;
+                let schema = Arc::clone(&self.identified);
+                let keys = RecordBatch::try_new(schema, keys.columns().to_vec())?;
+                begin(sink, self.epoch)?;
+                sink.send_gone(&keys)?;
+            }
+            if let Load::Batch(incoming) = load
+                && incoming.columns.num_rows() > 0
+            {
+                sent += incoming.columns.num_rows() as u64;
+                begin(sink, self.epoch)?;
+                sink.send(&incoming.columns)?;
+            }
+        }
+        sink.flush()?;
+        Ok(sent)
     }
 }
 

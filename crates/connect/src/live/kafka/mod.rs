@@ -11,9 +11,11 @@ mod queue;
 #[cfg(test)]
 mod real;
 mod sink;
+mod sink_options;
 mod source;
 #[cfg(test)]
 mod tests;
 
-pub use self::sink::{KafkaSink, KafkaSinkOptions};
+pub use self::sink::KafkaSink;
+pub use self::sink_options::KafkaSinkOptions;
 pub use self::source::KafkaSource;
