@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::scratch::Scratch;
+use crate::scratch::{Ended, Scratch};
 
 /// How often processes are ended at a step of the epoch.
 const STEPS: usize = 36;
@@ -73,6 +73,24 @@ fn project(name: &str) -> Scratch {
     ];
     scratch.write("tables/t.sql", sql.concat());
     scratch
+}
+
+/// A project with one sink into `topic`, under this identity.
+fn single(topic: &str, identity: &str, guarantee: &str) -> Scratch {
+    let scratch = Scratch::empty();
+    scratch.write("tidegate.toml", "name = \"single\"\n");
+    declare(&scratch, topic, identity, guarantee);
+    scratch
+}
+
+fn declare(scratch: &Scratch, topic: &str, identity: &str, guarantee: &str) {
+    let broker = variable("TIDEGATE_KAFKA");
+    let sql = format!(
+        "CREATE TOPIC events (id BIGINT, card STRING, amount BIGINT);
+CREATE SINK feed TO kafka(bootstrapServers => '{broker}', topic => '{topic}', key => 'id', deliveryGuarantee => '{guarantee}'{identity})
+AS SELECT id, card FROM STREAM events;\n"
+    );
+    scratch.write("tables/t.sql", sql);
 }
 
 /// Records a few seconds apart, a little out of order.
@@ -185,7 +203,7 @@ fn on_a_real_broker_sinks_that_are_killed_deliver_each_row_once() {
     let last = names.each_ref().map(|name| newest(&sent(name, "totals")));
     assert_eq!(last[0], last[1]);
     println!(
-        "{killed} processes ended at a step, {MOMENTS} at a moment, {SINKS:?} sent each row once"
+        "processes ended at {at:?}, and {MOMENTS} at some moment: {SINKS:?} sent each row once"
     );
 }
 
@@ -202,4 +220,82 @@ fn newest(rows: &[String]) -> BTreeMap<String, (i64, i64)> {
         }
     }
     newest
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_a_sink_leaves_its_identity_to_another_process() {
+    let topic = format!("taken{}", std::process::id());
+    foreign(&["create", &topic, "1"]);
+    let identity = format!(", transactionalId => '{topic}'");
+    let [first, second] = [(); 2].map(|()| single(&topic, &identity, "exactly-once"));
+    push(&first, &records(0));
+    let mut follows = first.command(&[
+        "run",
+        "--continuous",
+        "--every",
+        "200 milliseconds",
+        "--for",
+        "60 seconds",
+    ]);
+    let follows = follows
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while foreign(&["consume", &topic, "1000000"]).lines().count() < RECORDS {
+        assert!(Instant::now() < until, "the first process sent nothing");
+    }
+    push(&second, &records(1));
+    second.run(&["run"]).expect(0);
+    push(&first, &records(2));
+    let ended = Ended::of(follows.wait_with_output().unwrap());
+    ended.expect(1).says(&["same identity", &topic]);
+    let rows = foreign(&["consume", &topic, "1000000"]);
+    assert_eq!(rows.lines().count(), 2 * RECORDS, "{rows}");
+    // Started again, it takes the identity back and goes on where it was.
+    first.run(&["run"]).expect(0);
+    let rows = foreign(&["consume", &topic, "1000000"]);
+    assert_eq!(rows.lines().count(), 3 * RECORDS, "{rows}");
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_an_epoch_that_was_forgotten_is_not_guessed() {
+    let topic = format!("forgotten{}", std::process::id());
+    foreign(&["create", &topic, "1"]);
+    let identity = format!(", transactionalId => '{topic}'");
+    let scratch = single(&topic, &identity, "exactly-once");
+    push(&scratch, &records(0));
+    scratch.run(&["run"]).expect(0);
+    push(&scratch, &records(1));
+    assert!(is_killed(&scratch, "lake.closing.before", 0));
+    let group = format!("tidegate-sink-{topic}");
+    foreign(&["forget", &group]);
+    let told = [
+        "offsets.retention.minutes",
+        "at-least-once",
+        "--full-refresh",
+    ];
+    scratch.run(&["run"]).expect(1).says(&told);
+    // Told by another name, it says so.
+    declare(
+        &scratch,
+        &topic,
+        ", transactionalId => 'other'",
+        "exactly-once",
+    );
+    scratch
+        .run(&["run"])
+        .expect(1)
+        .says(&[&format!("transactionalId => '{topic}'")]);
+    // What the message offers: the epoch comes twice, and then all is well.
+    declare(&scratch, &topic, "", "at-least-once");
+    scratch.run(&["run"]).expect(0);
+    declare(&scratch, &topic, &identity, "exactly-once");
+    push(&scratch, &records(2));
+    scratch.run(&["run"]).expect(0);
+    let rows = foreign(&["consume", &topic, "1000000"]);
+    assert_eq!(rows.lines().count(), 4 * RECORDS, "{rows}");
 }
