@@ -2,6 +2,7 @@
 
 foreign_kafka.py ADDRESS create TOPIC PARTITIONS [NAME=VALUE…]
 foreign_kafka.py ADDRESS delete TOPIC
+foreign_kafka.py ADDRESS forget GROUP                         its committed offsets
 foreign_kafka.py ADDRESS partitions TOPIC COUNT
 foreign_kafka.py ADDRESS trim TOPIC PARTITION OFFSET
 foreign_kafka.py ADDRESS produce TOPIC COUNT [NAME=VALUE…]   JSON with keys; transaction=commit|abort, bytes=N
@@ -160,6 +161,8 @@ def main():
         settle(admin.create_topics([NewTopic(topic, int(rest[0]), 1, config=settings)]))
     elif what == "delete":
         settle(admin.delete_topics([topic]))
+    elif what == "forget":
+        settle(admin.delete_consumer_groups([topic]))
     elif what == "partitions":
         settle(admin.create_partitions([NewPartitions(topic, int(rest[0]))]))
     elif what == "trim":

@@ -15,26 +15,26 @@ pub fn run(places: &Places) -> Result<(), Failure> {
     let registry = Registry::start(places)?;
     let python = venv::ensure(Environment::Streams, places)?;
     follow(&broker, &python, places)?;
-    Call::cargo()
-        .args(["test", "--workspace", "--lib", "--"])
-        .args([
-            "--ignored",
-            "--show-output",
-            "--test-threads=1",
-            "on_a_real_broker",
-        ])
-        .env("TIDEGATE_KAFKA", &broker.address)
-        .env("TIDEGATE_KAFKA_GUARDED", &broker.guarded)
-        .env("TIDEGATE_REGISTRY", &registry.address)
-        .env("TIDEGATE_KAFKA_USER", USER)
-        .env("TIDEGATE_KAFKA_PASSWORD", PASSWORD)
-        .env("TIDEGATE_FOREIGN_PYTHON", &python)
-        .env(
-            "TIDEGATE_FOREIGN_CLIENT",
-            places.root.join("xtask/python/foreign_kafka.py"),
-        )
-        .in_folder(&places.root)
-        .show()
+    for tests in [["--lib", ""], ["--test", "cli"]] {
+        Call::cargo()
+            .args(["test", "--workspace"])
+            .args(tests.into_iter().filter(|word| !word.is_empty()))
+            .args(["--", "--ignored", "--show-output", "--test-threads=1"])
+            .arg("on_a_real_broker")
+            .env("TIDEGATE_KAFKA", &broker.address)
+            .env("TIDEGATE_KAFKA_GUARDED", &broker.guarded)
+            .env("TIDEGATE_REGISTRY", &registry.address)
+            .env("TIDEGATE_KAFKA_USER", USER)
+            .env("TIDEGATE_KAFKA_PASSWORD", PASSWORD)
+            .env("TIDEGATE_FOREIGN_PYTHON", &python)
+            .env(
+                "TIDEGATE_FOREIGN_CLIENT",
+                places.root.join("xtask/python/foreign_kafka.py"),
+            )
+            .in_folder(&places.root)
+            .show()?;
+    }
+    Ok(())
 }
 
 /// Records that a foreign producer sends before a run, and while it is followed.
@@ -52,7 +52,8 @@ fn follow(broker: &Broker, python: &Path, places: &Places) -> Result<(), Failure
         "CREATE STREAMING TABLE raw (id BIGINT NOT NULL PRIMARY KEY, text STRING)
 AS SELECT * FROM STREAM read_kafka(bootstrapServers => '{address}', subscribe => 'followed', format => 'json');
 CREATE STREAMING TABLE counted AS SELECT count(*) AS n, max(id) AS last FROM STREAM raw;
-CREATE SINK leaving TO kafka(bootstrapServers => '{address}', topic => 'left', key => 'id') AS SELECT id FROM STREAM raw;
+CREATE SINK leaving TO kafka(bootstrapServers => '{address}', topic => 'left', key => 'id', deliveryGuarantee => 'exactly-once')
+AS SELECT id FROM STREAM raw;
 "
     );
     write(

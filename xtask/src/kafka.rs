@@ -314,6 +314,10 @@ fn properties(clients: u16, guarded: u16, controller: u16, data: &Path) -> Strin
         ("offsets.topic.replication.factor", "1"),
         ("transaction.state.log.num.partitions", "1"),
         ("transaction.state.log.min.isr", "1"),
+        (
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+            "1000",
+        ),
         ("transaction.state.log.replication.factor", "1"),
         ("share.coordinator.state.topic.replication.factor", "1"),
         ("share.coordinator.state.topic.min.isr", "1"),

@@ -261,6 +261,16 @@ pub enum ConnectError {
         /// What to do.
         help: String,
     },
+    /// The schema of a sink's values has no fields for some of its columns.
+    #[error("{sink}: {schema} has no field for {}; add it there, or leave the column out of the query", .columns.join(", "))]
+    NoFields {
+        /// The sink ("Kafka topic alerts").
+        sink: String,
+        /// What it is that has no such fields ("the message shop.Payment").
+        schema: String,
+        /// The columns.
+        columns: Vec<String>,
+    },
     /// Another process has taken the identity of a sink.
     #[error(
         "{sink}: another process writes with the same identity ({identity}) since; only one may. Stop one of them"

@@ -29,8 +29,9 @@ use crate::storage::Place;
 pub use state::StateFile;
 
 /// The newest format of the flow log known here. Format 1 had no offsets, checkpoints and prepared
-/// commits; whoever knows only that must not add up positions that have them.
-pub const FLOW_LOG_FORMAT: u32 = 2;
+/// commits, format 2 no transactions; whoever knows only that must not add up positions that have
+/// them.
+pub const FLOW_LOG_FORMAT: u32 = 3;
 
 /// A snapshot of the positions is written every so many epochs.
 pub const SNAPSHOT_EVERY_EPOCHS: u64 = 16;
@@ -118,6 +119,10 @@ pub struct Intent {
     /// and nothing is read again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<Prepared>,
+    /// For a flow that writes no table, the identity under which its epoch goes out by a transaction:
+    /// the intent counts when that is committed. Without, such an intent counts once it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<String>,
 }
 
 /// The next offset to read, by relation (its binding) and partition (`topic/partition`).
@@ -143,6 +148,7 @@ impl Intent {
             checkpoint: None,
             trail: serde_json::Value::Null,
             prepared: None,
+            transaction: None,
         }
     }
 }
@@ -360,7 +366,10 @@ impl FlowLog {
     /// # Errors
     /// If the warehouse cannot be written.
     pub async fn withdraw(&self, epoch: u64) -> Result<(), LakeError> {
-        self.place.delete(&intent_name(epoch)).await
+        fail_point!("lake.withdraw.before");
+        self.place.delete(&intent_name(epoch)).await?;
+        fail_point!("lake.withdraw.after");
+        Ok(())
     }
 
     /// How far the flow has read, by what its table holds.
@@ -413,7 +422,18 @@ impl FlowLog {
         };
         self.place
             .put(&closing_name(epoch), to_bytes(&closing)?)
-            .await
+            .await?;
+        fail_point!("lake.closing.after");
+        Ok(())
+    }
+
+    /// Whether [`Self::close`] noted the end of an epoch.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a newer Tidegate wrote it.
+    pub async fn is_closed(&self, epoch: u64) -> Result<bool, LakeError> {
+        let closing = self.read::<Closing>(&closing_name(epoch)).await?;
+        Ok(closing.is_some())
     }
 
     /// The newest snapshot of the positions not after an epoch.

@@ -134,6 +134,32 @@ pub enum PipelineError {
     /// What was asked for cannot be done as asked.
     #[error("{0}")]
     Request(String),
+    /// A sink that delivers exactly once has another identity than when its last epoch was cut off.
+    #[error(
+        "{sink}: its epoch {epoch} was cut off when its identity was `{begun_as}`, and now it is `{now}`; say transactionalId => '{begun_as}' for one run, which finds out whether that epoch is there"
+    )]
+    OtherIdentity {
+        /// The sink ("Kafka topic alerts").
+        sink: String,
+        /// The epoch.
+        epoch: u64,
+        /// The identity that it was begun with.
+        begun_as: String,
+        /// The identity now.
+        now: String,
+    },
+    /// The brokers do not know any more which epoch of a sink is out.
+    #[error(
+        "{sink}: whether epoch {epoch}, which was cut off, is there cannot be told: the epoch that the brokers know as the last one is {found}. They forget it after offsets.retention.minutes (7 days) and with the topic. Either run once with deliveryGuarantee => 'at-least-once', which sends that epoch again, twice if it is there; or make the topic anew and run with --full-refresh, which sends everything"
+    )]
+    EpochForgotten {
+        /// The sink ("Kafka topic alerts").
+        sink: String,
+        /// The epoch.
+        epoch: u64,
+        /// What the brokers answered.
+        found: String,
+    },
     /// A source could not be listed, understood or read.
     #[error(transparent)]
     Connect(#[from] ConnectError),

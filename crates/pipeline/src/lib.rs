@@ -29,6 +29,7 @@ mod rows;
 mod scan;
 #[cfg(test)]
 mod simulation;
+mod sinks;
 mod streams;
 mod system;
 mod tail;

@@ -10,11 +10,11 @@ use arrow::datatypes::{Field, Fields};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::LiveOptions;
 use super::codec::Codec;
 use super::fetched::Fetched;
 use super::reading::NO_VALUE;
-use super::registry::{MAGIC, Registered, Registry, unframe};
-use super::{LiveOptions, Strings, ValueEncoder};
+use super::registry::{Registered, Registry, unframe};
 use crate::batch::{Malformed, MalformedKind};
 use crate::error::{ConnectError, Result};
 use crate::formats::avro::records::Records;
@@ -38,28 +38,13 @@ impl AvroCodec {
     /// # Errors
     /// If none is given, the file cannot be read, or the schema is none.
     pub fn new(options: &LiveOptions) -> Result<Self> {
-        let text = match (&options.avro_schema, &options.schema_file) {
-            (Some(text), _) => Some(text.clone()),
-            (None, Some(path)) => Some(
-                std::fs::read_to_string(path)
-                    .map_err(|error| ConnectError::from_io(path.clone(), error))?,
-            ),
-            (None, None) => None,
-        };
-        let schemas = match (text, &options.registry) {
+        let schemas = match (given(options)?, &options.registry) {
             (Some(text), _) => Schemas::Given(Arc::new(parse("the Avro schema", &text)?)),
             (None, Some(address)) => {
                 let credentials = options.registry_credentials.clone();
                 Schemas::Registry(Arc::new(Registry::new(address, credentials)?))
             }
-            (None, None) => {
-                return Err(ConnectError::Live {
-                    source_name: "the format avro".to_owned(),
-                    message: "there is no schema".to_owned(),
-                    help: "say schemaRegistry => 'http://…', schemaFile => '….avsc' or avroSchema => '{…}'"
-                        .to_owned(),
-                });
-            }
+            (None, None) => return Err(no_schema()),
         };
         Ok(Self {
             schemas,
@@ -89,7 +74,31 @@ impl AvroCodec {
     }
 }
 
-fn parse(name: &str, text: &str) -> Result<Records> {
+/// The text of the schema that the options give.
+pub(super) fn given(options: &LiveOptions) -> Result<Option<String>> {
+    match (&options.avro_schema, &options.schema_file) {
+        (Some(text), _) => Ok(Some(text.clone())),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(path);
+            Ok(Some(text.map_err(|error| {
+                ConnectError::from_io(path.clone(), error)
+            })?))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// The options give no schema.
+pub(super) fn no_schema() -> ConnectError {
+    ConnectError::Live {
+        source_name: "the format avro".to_owned(),
+        message: "there is no schema".to_owned(),
+        help: "say schemaRegistry => 'http://…', schemaFile => '….avsc' or avroSchema => '{…}'"
+            .to_owned(),
+    }
+}
+
+pub(super) fn parse(name: &str, text: &str) -> Result<Records> {
     Records::parse(text).map_err(|message| ConnectError::Live {
         source_name: name.to_owned(),
         message: format!("it is not understood: {message}"),
@@ -324,83 +333,5 @@ fn joined(
             let many: Vec<&dyn Array> = many.iter().map(AsRef::as_ref).collect();
             concat(&many)
         }
-    }
-}
-
-/// Writes values in Avro, with the id of their schema in a Schema Registry before them.
-pub struct AvroEncoder {
-    registry: Registry,
-    subject: String,
-    /// The schema of the last rows, with its encoder.
-    last: Option<(arrow::datatypes::SchemaRef, arrow_avro::writer::Encoder)>,
-}
-
-impl AvroEncoder {
-    /// Registers schemas at `registry` as those of the values of `topic`.
-    ///
-    /// # Errors
-    /// If the address is none.
-    pub fn new(registry: &str, credentials: Option<(String, String)>, topic: &str) -> Result<Self> {
-        Ok(Self {
-            registry: Registry::new(registry, credentials)?,
-            subject: format!("{topic}-value"),
-            last: None,
-        })
-    }
-
-    fn prepare(&mut self, rows: &RecordBatch, sink: &str) -> Result<()> {
-        use arrow_avro::schema::{AvroSchema, FingerprintStrategy};
-        use arrow_avro::writer::WriterBuilder;
-        use arrow_avro::writer::format::AvroSoeFormat;
-
-        let schema = rows.schema();
-        if self.last.as_ref().is_some_and(|(last, _)| *last == schema) {
-            return Ok(());
-        }
-        let fail = |error: &dyn std::fmt::Display| ConnectError::Live {
-            source_name: sink.to_owned(),
-            message: format!("the rows cannot be written in Avro: {error}"),
-            help: "cast the columns to types that Avro has".to_owned(),
-        };
-        let avro = AvroSchema::try_from(schema.as_ref()).map_err(|error| fail(&error))?;
-        let id = self
-            .registry
-            .register(&self.subject, "AVRO", &avro.json_string)?;
-        let encoder = WriterBuilder::new(schema.as_ref().clone())
-            .with_fingerprint_strategy(FingerprintStrategy::Id(id))
-            .build_encoder::<AvroSoeFormat>()
-            .map_err(|error| fail(&error))?;
-        self.last = Some((schema, encoder));
-        Ok(())
-    }
-}
-
-impl ValueEncoder for AvroEncoder {
-    fn encode(&mut self, rows: &RecordBatch, sink: &str) -> Result<Strings> {
-        self.prepare(rows, sink)?;
-        let fail = |message: String| ConnectError::Live {
-            source_name: sink.to_owned(),
-            message: format!("the rows cannot be written in Avro: {message}"),
-            help: "cast the columns to types that Avro has".to_owned(),
-        };
-        let Some((_, encoder)) = &mut self.last else {
-            return Err(fail("there is no encoder".to_owned()));
-        };
-        encoder
-            .encode(rows)
-            .map_err(|error| fail(error.to_string()))?;
-        let encoded = encoder.flush();
-        let offsets = encoded.offsets();
-        let spans: Vec<_> = offsets
-            .windows(2)
-            .map(|pair| Some((pair[0], pair[1])))
-            .collect();
-        let first = encoded.bytes().first();
-        if spans.len() != rows.num_rows() || (!spans.is_empty() && first != Some(&MAGIC)) {
-            return Err(fail(
-                "the encoder gave other rows than it was given".to_owned(),
-            ));
-        }
-        Ok(Strings::new(encoded.bytes().clone(), spans))
     }
 }

@@ -107,7 +107,9 @@ fn without_a_registry_all_are_read_by_the_schema_that_is_given() {
 fn rows_are_written_with_the_id_of_their_schema() {
     use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
     let answers = Answers::start(&[("/subjects/out-value/versions", r#"{"id":258}"#)]);
-    let mut encoder = AvroEncoder::new(&answers.address, None, "out").unwrap();
+    let registry = [("schemaRegistry", answers.address.as_str())];
+    let (options, _) = LiveOptions::take_schema(registry).unwrap();
+    let mut encoder = AvroEncoder::new(&options, "out").unwrap();
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
     let names: ArrayRef = Arc::new(StringViewArray::from(vec![Some("one"), None]));
     let rows =
@@ -117,4 +119,28 @@ fn rows_are_written_with_the_id_of_their_schema() {
     assert_eq!(encoded.get(0), Some(&body[..]));
     let body = [&[0, 0, 0, 1, 2][..], TWO].concat();
     assert_eq!(encoded.get(1), Some(&body[..]));
+}
+
+#[test]
+fn rows_are_written_by_the_schema_that_is_given() {
+    use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
+    let schema = r#"{"type":"record","name":"Row","fields":[{"name":"name","type":["null","string"]},{"name":"id","type":"int"}]}"#;
+    let (options, rest) =
+        LiveOptions::take_schema([("AvroSchema", schema), ("key", "id")]).unwrap();
+    assert_eq!(rest, [("key", "id")]);
+    let mut encoder = AvroEncoder::new(&options, "out").unwrap();
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let names: ArrayRef = Arc::new(StringViewArray::from(vec![Some("a"), None]));
+    let rows = [("id", Arc::clone(&ids)), ("name", names)];
+    let rows = RecordBatch::try_from_iter(rows).unwrap();
+    let encoded = encoder.encode(&rows, "topic out").unwrap();
+    assert_eq!(encoded.get(0), Some(&[2, 2, b'a', 2][..]));
+    assert_eq!(encoded.get(1), Some(&[0, 4][..]));
+    let more = RecordBatch::try_from_iter([("id", Arc::clone(&ids)), ("more", ids)]).unwrap();
+    let error = encoder.encode(&more, "topic out").err().unwrap();
+    assert!(error.to_string().contains("more"), "{error}");
+    assert!(matches!(error, crate::ConnectError::NoFields { .. }));
+    let large: ArrayRef = Arc::new(Int64Array::from(vec![1 << 40]));
+    let wide = RecordBatch::try_from_iter([("id", large)]).unwrap();
+    assert!(encoder.encode(&wide, "topic out").is_err());
 }

@@ -43,6 +43,12 @@ impl Strings {
         self.bytes.get(from..to)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.spans.len()
+    }
+
     /// The buffer.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
@@ -62,7 +68,7 @@ impl Encoded {
     /// How many rows there are.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.values.spans.len()
+        self.values.rows()
     }
 }
 
@@ -128,20 +134,8 @@ impl Encoder {
             path: sink.to_owned(),
             source,
         };
-        let mut key_columns = Vec::with_capacity(self.keys.len());
-        for name in &self.keys {
-            let at = rows.schema_ref().index_of(name);
-            key_columns.push(at.map_err(|_| ConnectError::Live {
-                source_name: sink.to_owned(),
-                message: format!("there is no column {name}, which is to be the key"),
-                help: format!("the columns are {}", names(rows.schema_ref()).join(", ")),
-            })?);
-        }
-        let keys = match key_columns.as_slice() {
-            [] => None,
-            [one] => Some(single(rows.column(*one)).map_err(fail)?),
-            many => Some(json(&rows.project(many).map_err(fail)?).map_err(fail)?),
-        };
+        let key_columns = self.key_columns(rows, sink)?;
+        let keys = keys(rows, &key_columns).map_err(fail)?;
         let value_rows = match self.keys_in_value || key_columns.is_empty() {
             true => rows.clone(),
             false => {
@@ -155,6 +149,47 @@ impl Encoder {
             None => json(&value_rows).map_err(fail)?,
         };
         Ok(Encoded { keys, values })
+    }
+
+    /// The keys of records that say that rows are gone, of which `keys` has the columns that identify them; `sink` is its
+    /// name, for messages. None if records have other columns as their key: then none of them is known to be gone.
+    ///
+    /// # Errors
+    /// If a key cannot be written.
+    pub fn encode_gone(&self, gone: &RecordBatch, sink: &str) -> Result<Option<Strings>> {
+        let schema = gone.schema_ref();
+        let all = self.keys.iter().all(|key| schema.index_of(key).is_ok());
+        if !all || self.keys.len() != gone.num_columns() {
+            return Ok(None);
+        }
+        let columns = self.key_columns(gone, sink)?;
+        keys(gone, &columns).map_err(|source| ConnectError::Arrow {
+            path: sink.to_owned(),
+            source,
+        })
+    }
+
+    /// Where the key columns are.
+    fn key_columns(&self, rows: &RecordBatch, sink: &str) -> Result<Vec<usize>> {
+        let mut columns = Vec::with_capacity(self.keys.len());
+        for name in &self.keys {
+            let at = rows.schema_ref().index_of(name);
+            columns.push(at.map_err(|_| ConnectError::Live {
+                source_name: sink.to_owned(),
+                message: format!("there is no column {name}, which is to be the key"),
+                help: format!("the columns are {}", names(rows.schema_ref()).join(", ")),
+            })?);
+        }
+        Ok(columns)
+    }
+}
+
+/// What the key columns of rows are as keys of records; none without any.
+fn keys(rows: &RecordBatch, columns: &[usize]) -> Result<Option<Strings>, ArrowError> {
+    match columns {
+        [] => Ok(None),
+        [one] => single(rows.column(*one)).map(Some),
+        many => json(&rows.project(many)?).map(Some),
     }
 }
 

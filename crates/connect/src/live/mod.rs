@@ -5,6 +5,7 @@
 //! ones it is given. Which positions count is left to the pipeline, which commits them with the results.
 
 mod avro;
+mod avro_encoder;
 #[cfg(test)]
 mod avro_tests;
 mod codec;
@@ -26,17 +27,18 @@ pub mod topic;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use avro::{AvroCodec, AvroEncoder};
+pub use avro::AvroCodec;
+pub use avro_encoder::AvroEncoder;
 pub use codec::Codec;
 pub use encode::{Encoded, Encoder, Strings, ValueEncoder};
 pub use fetched::{ByteColumn, ByteColumnBuilder, COLUMN_BYTES_MAX, Fetched};
 pub use headers::headers_type;
 pub use options::{LIVE_OPTIONS, LiveOptionSpec, LiveOptions, Subscription};
 pub use positions::{Offsets, Positions};
-pub use protobuf::ProtobufCodec;
+pub use protobuf::{ProtobufCodec, ProtobufEncoder};
 pub(crate) use reading::NO_VALUE;
 pub use reading::{LiveFormat, LivePiece, LiveReading, live_metadata_fields, raw_fields};
-pub use sink::{LiveSink, TopicSink};
+pub use sink::{Guarantee, LiveSink, TopicSink, Transactions};
 pub use start::Start;
 
 use crate::error::Result;

@@ -105,6 +105,24 @@ impl LiveOptions {
         Ok((options, read, rest))
     }
 
+    /// Takes the options that say where the schema of a sink's values is; the rest is handed back.
+    ///
+    /// # Errors
+    /// [`ConnectError::OptionValue`] for a value that cannot be.
+    pub fn take_schema<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(Self, Vec<(&'a str, &'a str)>)> {
+        let of_schema = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            let canonical = find(&name).map_or(name.as_str(), |spec| spec.names[0]);
+            SCHEMA_OPTIONS.contains(&canonical)
+        };
+        let (schema, rest): (Vec<_>, Vec<_>) =
+            pairs.into_iter().partition(|(name, _)| of_schema(name));
+        let (options, ..) = Self::take(schema)?;
+        Ok((options, rest))
+    }
+
     /// Every name an option can be given under, for finding the nearest one.
     pub fn names() -> impl Iterator<Item = &'static str> {
         LIVE_OPTIONS
@@ -112,6 +130,17 @@ impl LiveOptions {
             .flat_map(|spec| spec.names.iter().copied())
     }
 }
+
+/// The options that say where the schema of values is.
+const SCHEMA_OPTIONS: [&str; 7] = [
+    "avroSchema",
+    "messageName",
+    "protoFile",
+    "schemaFile",
+    "schemaRegistry",
+    "schemaregistry.password",
+    "schemaregistry.user",
+];
 
 fn find(name: &str) -> Option<&'static LiveOptionSpec> {
     LIVE_OPTIONS.iter().find(|spec| {

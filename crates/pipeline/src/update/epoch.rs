@@ -34,7 +34,8 @@ impl FlowState {
         })
     }
 
-    /// Where a flow stands that writes no table: its newest intent is its commit.
+    /// Where a flow stands that writes no table: its newest intent is its commit, unless it is
+    /// [unsettled](Self::unsettled).
     pub(crate) async fn of_sink(lake: &Lake, flow: FlowId) -> Result<Self> {
         let log = lake.flow_log(&flow);
         Ok(Self {
@@ -44,6 +45,30 @@ impl FlowState {
             log,
             flow,
         })
+    }
+
+    /// The newest epoch of a sink, if it went out by a transaction of which nobody noted that it was committed.
+    pub(crate) async fn unsettled(&self) -> Result<Option<Intent>> {
+        let Some(epoch) = self.sent else {
+            return Ok(None);
+        };
+        let intent = self.log.intent(epoch).await?;
+        let intent = intent.filter(|intent| intent.transaction.is_some());
+        match intent {
+            Some(intent) if !self.log.is_closed(epoch).await? => Ok(Some(intent)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Notes that the unsettled epoch is out; or takes it back, to be read again from where it began.
+    pub(crate) async fn settle(&mut self, epoch: u64, is_out: bool) -> Result<()> {
+        if is_out {
+            self.log.close(epoch, Vec::new()).await?;
+        } else {
+            self.log.withdraw(epoch).await?;
+            self.sent = epoch.checked_sub(1).filter(|before| *before > 0);
+        }
+        Ok(())
     }
 
     /// The newest epoch in the target.

@@ -18,6 +18,7 @@ use tidegate_project::TableName;
 
 use crate::records::OpenSource;
 use crate::rows::CancelToken;
+use crate::sinks::OpenSink;
 
 /// How many batches may wait for a flow below.
 const WAITING_MAX: usize = 8;
@@ -47,7 +48,10 @@ pub(crate) struct Kept {
     /// The keys of a table after an epoch of its only flow.
     pub(crate) keys: Mutex<HashMap<String, OfEpoch<KeyIndex>>>,
     /// Sinks, by name.
-    pub(crate) sinks: Mutex<HashMap<String, Box<dyn tidegate_connect::live::LiveSink>>>,
+    pub(crate) sinks: Mutex<HashMap<String, OpenSink>>,
+    /// Sinks whose identity another process has taken, by name, with what they are and that identity: a run does not take
+    /// it back.
+    pub(crate) fenced: Mutex<HashMap<String, (String, String)>>,
 }
 
 /// What a flow below is told.

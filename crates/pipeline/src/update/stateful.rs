@@ -54,8 +54,10 @@ pub(crate) struct Flowing {
 pub(crate) struct Aside {
     /// Late rows by relation, where they are kept.
     pub(crate) late: Vec<(String, RecordBatch)>,
-    /// The newest row of each changed key; only for update output.
+    /// The newest row of each changed key; only for update output into a table.
     pub(crate) changes: Option<Changes>,
+    /// The keys of rows that are gone, before the rows of the next load; where there are no `changes`.
+    pub(crate) gone: Vec<RecordBatch>,
 }
 
 impl Flowing {
@@ -108,6 +110,11 @@ impl Flowing {
         match &mut aside.changes {
             Some(changes) => changes.add(output.rows, output.deletes)?,
             None => {
+                if let Some(first) = output.deletes.first() {
+                    // They need not wait for rows.
+                    self.ready.push_back(self.load(first.slice(0, 0)));
+                }
+                aside.gone.extend(output.deletes);
                 for rows in output.rows {
                     self.ready.push_back(self.load(rows));
                 }

@@ -17,6 +17,7 @@ use tidegate_project::{
 use super::epoch::FlowState;
 use super::refresh::{Refresh, Step};
 use super::round::{Kept, Round};
+use super::sink::Outlet;
 use super::{Update, Watch};
 use crate::catalog::Catalog;
 use crate::codes;
@@ -80,7 +81,12 @@ impl Workspace {
             query,
         };
         let kept = Arc::new(Kept::default());
-        kept.sinks.lock().insert(name.key(), Box::new(Caller(take)));
+        let mut outlet = Outlet {
+            open: Some(Box::new(Caller(take))),
+            opener: self.opener(),
+            target,
+            identity: String::new(),
+        };
         let watch = Watch {
             observer: Arc::new(Silent),
             cancel: CancelToken::default(),
@@ -105,7 +111,7 @@ impl Workspace {
             notes: Default::default(),
         };
         let refresh = Refresh::new(&update, usize::MAX, &table, Arc::new(Meter::default()));
-        refresh.send(&target, &flow, &step).await?;
+        refresh.send(&mut outlet, &flow, &step).await?;
         Ok(())
     }
 }
@@ -118,28 +124,17 @@ impl LiveSink for Caller {
         "the terminal"
     }
 
-    fn is_transactional(&self) -> bool {
-        false
-    }
-
     fn send(&mut self, rows: &RecordBatch) -> tidegate_connect::Result<()> {
         (self.0)(rows);
         Ok(())
     }
 
+    fn send_gone(&mut self, _keys: &RecordBatch) -> tidegate_connect::Result<()> {
+        // Who watches sees rows come.
+        Ok(())
+    }
+
     fn flush(&mut self) -> tidegate_connect::Result<()> {
-        Ok(())
-    }
-
-    fn begin(&mut self) -> tidegate_connect::Result<()> {
-        Ok(())
-    }
-
-    fn commit(&mut self) -> tidegate_connect::Result<()> {
-        Ok(())
-    }
-
-    fn abort(&mut self) -> tidegate_connect::Result<()> {
         Ok(())
     }
 }

@@ -1,6 +1,5 @@
 //! A topic of Kafka as a sink: batched, compressed, idempotent, and with transactions where an identity is given.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,100 +7,26 @@ use arrow::array::RecordBatch;
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 
 use super::config;
+use super::marker::Marker;
+use super::sink_options::KafkaSinkOptions;
 use super::source::refused;
 use crate::error::{ConnectError, Result};
-use crate::live::LiveSink;
-use crate::live::encode::Encoder;
+use crate::live::encode::{Encoder, Strings};
+use crate::live::{LiveSink, Transactions};
 
 /// How long a question to the brokers may take before it is asked again.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long it is asked again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a sink of Kafka is told.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct KafkaSinkOptions {
-    /// The brokers, `host:port` with commas between them.
-    pub servers: String,
-    /// The topic.
-    pub topic: String,
-    /// The identity for transactions: one process at a time may have it.
-    pub transactional_id: Option<String>,
-    /// Settings of librdkafka, given as `kafka.…`.
-    pub kafka: BTreeMap<String, String>,
-}
-
-impl KafkaSinkOptions {
-    /// Takes `bootstrapServers`, `topic` and `kafka.…`; the rest is handed back.
-    ///
-    /// # Errors
-    /// If the brokers or the topic are missing.
-    pub fn take<'a>(
-        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<(Self, BTreeMap<String, String>)> {
-        let mut options = Self::default();
-        let mut rest = BTreeMap::new();
-        for (name, value) in pairs {
-            let lower = name.to_ascii_lowercase();
-            match lower.as_str() {
-                "bootstrapservers" | "kafka.bootstrap.servers" => {
-                    value.clone_into(&mut options.servers);
-                }
-                "topic" => value.trim().clone_into(&mut options.topic),
-                _ => match lower.strip_prefix("kafka.") {
-                    Some(key) => {
-                        options.kafka.insert(key.to_owned(), value.to_owned());
-                    }
-                    None => {
-                        rest.insert(name.to_owned(), value.to_owned());
-                    }
-                },
-            }
-        }
-        for (name, value) in [
-            ("bootstrapServers", &options.servers),
-            ("topic", &options.topic),
-        ] {
-            if value.is_empty() {
-                return Err(ConnectError::Live {
-                    source_name: "the sink of Kafka".to_owned(),
-                    message: format!("{name} is missing"),
-                    help: "say bootstrapServers => 'host:port', topic => 'name'".to_owned(),
-                });
-            }
-        }
-        Ok((options, rest))
-    }
-
-    fn config(&self) -> Result<rdkafka::ClientConfig> {
-        let mut settings = BTreeMap::from([
-            ("compression.type".to_owned(), "lz4".to_owned()),
-            ("linger.ms".to_owned(), "5".to_owned()),
-            ("batch.size".to_owned(), (1 << 20).to_string()),
-            ("partitioner".to_owned(), "murmur2_random".to_owned()),
-            ("message.max.bytes".to_owned(), "200000000".to_owned()),
-            (
-                "queue.buffering.max.messages".to_owned(),
-                "500000".to_owned(),
-            ),
-            ("queue.buffering.max.kbytes".to_owned(), "262144".to_owned()),
-        ]);
-        settings.extend(self.kafka.clone());
-        let mut config = config::common(&self.servers, &settings)?;
-        config
-            .set("enable.idempotence", "true")
-            .set("delivery.report.only.error", "true");
-        if let Some(identity) = &self.transactional_id {
-            config.set("transactional.id", identity);
-        }
-        Ok(config)
-    }
-}
+/// After how long the epoch that is out is committed again, since brokers forget it after days.
+const MARK_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// Keeps what librdkafka says of records that did not arrive.
 #[derive(Default)]
@@ -112,7 +37,9 @@ struct Reports {
 }
 
 #[derive(Clone)]
-struct Context(Arc<Reports>);
+pub(super) struct Context(Arc<Reports>);
+
+impl ConsumerContext for Context {}
 
 impl ClientContext for Context {
     fn log(&self, _level: RDKafkaLogLevel, _facility: &str, line: &str) {
@@ -152,8 +79,18 @@ pub struct KafkaSink {
     encoder: Encoder,
     topic: String,
     name: String,
-    identity: Option<String>,
-    open: bool,
+    identified: Option<Identified>,
+}
+
+/// What a sink with transactions has.
+struct Identified {
+    identity: String,
+    marker: Marker,
+    timeout: Duration,
+    /// When the newest epoch was committed by this process.
+    marked: Option<Instant>,
+    /// The epoch of the transaction that is open, and when it was begun.
+    open: Option<(u64, Instant)>,
 }
 
 impl KafkaSink {
@@ -168,17 +105,33 @@ impl KafkaSink {
             .config()?
             .create_with_context(context)
             .map_err(|error| refused(&error))?;
+        let identified = |identity: &String| {
+            let reached = config::common(&options.servers, &options.kafka)?;
+            Ok::<_, ConnectError>(Identified {
+                marker: Marker::new(
+                    reached,
+                    identity,
+                    &options.topic,
+                    Context(Arc::clone(&reports)),
+                )?,
+                identity: identity.clone(),
+                timeout: options.timeout(),
+                marked: None,
+                open: None,
+            })
+        };
+        let identified = options.transactional_id.as_ref().map(identified);
+        let identified = identified.transpose()?;
         let sink = Self {
             producer,
             reports,
             encoder,
             name: format!("Kafka topic {}", options.topic),
             topic: options.topic.clone(),
-            identity: options.transactional_id.clone(),
-            open: false,
+            identified,
         };
         sink.check_topic()?;
-        if sink.identity.is_some() {
+        if sink.identified.is_some() {
             sink.retried(|| sink.producer.init_transactions(ANSWER))?;
         }
         Ok(sink)
@@ -225,6 +178,11 @@ impl KafkaSink {
                             | RDKafkaErrorCode::RequestTimedOut
                             | RDKafkaErrorCode::LeaderNotAvailable
                             | RDKafkaErrorCode::Resolve
+                            | RDKafkaErrorCode::WaitingForCoordinator
+                            | RDKafkaErrorCode::CoordinatorNotAvailable
+                            | RDKafkaErrorCode::CoordinatorLoadInProgress
+                            | RDKafkaErrorCode::NotCoordinator
+                            | RDKafkaErrorCode::UnstableOffsetCommit
                     )
                 ),
             };
@@ -261,18 +219,40 @@ impl KafkaSink {
             Some((code, message)) => (*code, message.as_str()),
             None => (code, message),
         };
-        match code {
+        let fenced = matches!(
+            code,
             RDKafkaErrorCode::Fenced
-            | RDKafkaErrorCode::ProducerFenced
-            | RDKafkaErrorCode::InvalidProducerEpoch => ConnectError::Fenced {
+                | RDKafkaErrorCode::ProducerFenced
+                | RDKafkaErrorCode::InvalidProducerEpoch
+        );
+        let own = self.identified.as_ref().filter(|_| fenced);
+        let live = |message: String, help: String| ConnectError::Live {
+            source_name: self.name.clone(),
+            message,
+            help,
+        };
+        match own {
+            // The brokers take a transaction back that is open for too long, and fence off who began it.
+            Some(own) if own.is_overdue() => live(
+                format!(
+                    "the transaction of the epoch was open for longer than {} seconds, and the brokers took it back; nothing of it is there",
+                    own.timeout.as_secs()
+                ),
+                "raise kafka.transaction.timeout.ms (brokers allow up to their transaction.max.timeout.ms), or run more often, so that an epoch has less to send"
+                    .to_owned(),
+            ),
+            Some(own) => ConnectError::Fenced {
                 sink: self.name.clone(),
-                identity: self.identity.clone().unwrap_or_default(),
+                identity: own.identity.clone(),
             },
-            _ => ConnectError::Live {
-                source_name: self.name.clone(),
-                message: message.to_owned(),
-                help: "see to the brokers and the settings kafka.…".to_owned(),
-            },
+            None if code == RDKafkaErrorCode::InvalidTransactionTimeout => live(
+                message.to_owned(),
+                "say kafka.transaction.timeout.ms => what the brokers allow (their transaction.max.timeout.ms)".to_owned(),
+            ),
+            None => live(
+                message.to_owned(),
+                "see to the brokers and the settings kafka.…".to_owned(),
+            ),
         }
     }
 
@@ -304,18 +284,50 @@ impl KafkaSink {
         }
     }
 
-    /// Ends a transaction in which something failed, so that the next one can begin.
-    fn give_up(&mut self) {
-        if let Err(error) = self.abort() {
-            tracing::warn!(%error, sink = self.name, "a transaction could not be taken back");
-        }
+    fn identified(&mut self) -> Result<&mut Identified> {
+        self.identified.as_mut().ok_or(ConnectError::Machinery {
+            what: "a transaction was asked of a sink without an identity",
+        })
     }
 
-    fn try_commit(&mut self) -> Result<()> {
-        self.flush()?;
-        self.retried(|| self.producer.commit_transaction(ANSWER))?;
-        self.open = false;
+    /// Begins a transaction of librdkafka's.
+    fn open(&mut self, epoch: u64) -> Result<()> {
+        let begun = self.producer.begin_transaction();
+        begun.map_err(|error| self.failed(&error))?;
+        self.identified()?.open = Some((epoch, Instant::now()));
         Ok(())
+    }
+
+    /// Commits the open transaction, with its epoch.
+    fn close(&mut self) -> Result<()> {
+        self.flush()?;
+        let Some(Identified {
+            marker,
+            open: Some((epoch, _)),
+            ..
+        }) = &self.identified
+        else {
+            return Err(ConnectError::Machinery {
+                what: "a transaction was to be committed that was not begun",
+            });
+        };
+        let (offsets, group) = marker.offsets(*epoch)?;
+        self.retried(|| {
+            self.producer
+                .send_offsets_to_transaction(&offsets, &group, ANSWER)
+        })?;
+        self.retried(|| self.producer.commit_transaction(ANSWER))?;
+        let own = self.identified()?;
+        own.open = None;
+        own.marked = Some(Instant::now());
+        Ok(())
+    }
+}
+
+impl Identified {
+    fn is_overdue(&self) -> bool {
+        self.open
+            .is_some_and(|(_, begun)| begun.elapsed() >= self.timeout)
     }
 }
 
@@ -324,8 +336,11 @@ impl LiveSink for KafkaSink {
         &self.name
     }
 
-    fn is_transactional(&self) -> bool {
-        self.identity.is_some()
+    fn transactions(&mut self) -> Option<&mut dyn Transactions> {
+        match self.identified {
+            Some(_) => Some(self),
+            None => None,
+        }
     }
 
     fn send(&mut self, rows: &RecordBatch) -> Result<()> {
@@ -338,7 +353,18 @@ impl LiveSink for KafkaSink {
         self.check_arrived()
     }
 
+    fn send_gone(&mut self, keys: &RecordBatch) -> Result<()> {
+        let gone = self.encoder.encode_gone(keys, &self.name)?;
+        for row in 0..gone.as_ref().map_or(0, Strings::rows) {
+            let key = gone.as_ref().and_then(|gone| gone.get(row));
+            self.send_one(key, None)?;
+        }
+        self.producer.poll(Duration::ZERO);
+        self.check_arrived()
+    }
+
     fn flush(&mut self) -> Result<()> {
+        // Reports wait to be taken behind the last record, one at a time.
         while self.producer.in_flight_count() > 0 {
             match self.producer.flush(Duration::from_millis(500)) {
                 Err(error)
@@ -346,38 +372,54 @@ impl LiveSink for KafkaSink {
                 {
                     return Err(self.failed(&error));
                 }
-                _ => self.check_arrived()?,
+                _ => self.producer.poll(Duration::ZERO),
             }
+            self.check_arrived()?;
         }
         self.producer.poll(Duration::ZERO);
         self.check_arrived()
     }
+}
 
-    fn begin(&mut self) -> Result<()> {
-        if self.identity.is_none() {
-            return Err(ConnectError::Machinery {
-                what: "a transaction was begun in a sink without an identity",
-            });
+impl Transactions for KafkaSink {
+    fn identity(&self) -> &str {
+        let own = self.identified.as_ref();
+        own.map_or("", |own| own.identity.as_str())
+    }
+
+    fn committed(&mut self) -> Result<Option<u64>> {
+        let Some(own) = &self.identified else {
+            return Ok(None);
+        };
+        let offset = self.retried(|| own.marker.committed(ANSWER))?;
+        Ok(offset)
+    }
+
+    fn begin(&mut self, epoch: u64) -> Result<()> {
+        let marked = self.identified()?.marked;
+        if marked.is_none_or(|marked| marked.elapsed() > MARK_AGAIN) {
+            // From here on, an epoch that is not there was taken back; one that nobody knows was forgotten.
+            self.open(epoch.saturating_sub(1))?;
+            self.close()?;
         }
-        self.producer
-            .begin_transaction()
-            .map_err(|error| self.failed(&error))?;
-        self.open = true;
-        Ok(())
+        self.open(epoch)
+    }
+
+    fn is_open(&self) -> bool {
+        self.identified
+            .as_ref()
+            .is_some_and(|own| own.open.is_some())
     }
 
     fn commit(&mut self) -> Result<()> {
-        let committed = self.try_commit();
-        if committed.is_err() {
-            self.give_up();
-        }
-        committed
+        self.close()
     }
 
     fn abort(&mut self) -> Result<()> {
-        if !std::mem::take(&mut self.open) {
+        if !self.is_open() {
             return Ok(());
         }
+        self.identified()?.open = None;
         self.producer
             .purge(PurgeConfig::default().queue().inflight());
         self.producer.poll(Duration::ZERO);
@@ -390,8 +432,8 @@ impl LiveSink for KafkaSink {
 
 impl Drop for KafkaSink {
     fn drop(&mut self) {
-        if self.open {
-            self.give_up();
+        if let Err(error) = self.abort() {
+            tracing::warn!(%error, sink = self.name, "a transaction could not be taken back");
         }
     }
 }

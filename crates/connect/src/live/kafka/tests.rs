@@ -300,6 +300,15 @@ fn rows_arrive_with_their_keys_in_the_partitions_of_java() {
             "{\"id\":21}"
         ]
     );
+    let gone: ArrayRef = Arc::new(Int64Array::from(vec![Some(21), None]));
+    let gone = RecordBatch::try_from_iter([("id", gone)]).unwrap();
+    sink.send_gone(&gone).unwrap();
+    // Rows of another key say nothing of these.
+    sink.send_gone(&alerts(&[1])).unwrap();
+    sink.flush().unwrap();
+    let tombstones = take(&mut source, 2);
+    assert_eq!(tombstones.len(), 2);
+    assert!(tombstones.iter().all(|row| row.3 == "NULL"));
     let last = found.iter().find(|row| row.3 == "{\"id\":21}").unwrap();
     assert_eq!(last.1, crate::live::topic::partition_of(b"21", 3));
     let wrong = Encoder::take([("key", "no")], None).unwrap().0;
@@ -316,26 +325,62 @@ fn rows_arrive_with_their_keys_in_the_partitions_of_java() {
 }
 
 #[test]
-fn embedded_topics_take_rows_and_hold_those_of_a_transaction() {
+fn embedded_topics_take_rows() {
     let folder = tempfile::tempdir().unwrap();
     let kept = crate::live::topic::TopicOptions::default();
     let topic = crate::live::topic::Topic::create(&folder.path().join("out"), &kept).unwrap();
     let encoder = Encoder::take([("key", "id, name"), ("valueIncludesKey", "false")], None);
     let writer = topic.writer().unwrap();
     let mut sink = TopicSink::new(writer, encoder.unwrap().0, Arc::new(|| 42));
-    sink.begin().unwrap();
-    sink.send(&alerts(&[1])).unwrap();
-    sink.abort().unwrap();
-    sink.begin().unwrap();
     sink.send(&alerts(&[2])).unwrap();
     let mut source = topic
         .source(crate::live::topic::TopicReadOptions::default())
         .unwrap();
-    assert!(source.poll(Duration::ZERO, 1).unwrap().is_empty());
-    sink.commit().unwrap();
     let found = source.poll(Duration::ZERO, 1).unwrap();
     let keys = found[0].keys.as_ref().unwrap();
     assert_eq!(keys.get(0), Some(&b"{\"id\":2,\"name\":\"name\\n2\"}"[..]));
     assert_eq!(found[0].values.get(0), Some(&b"{}"[..]));
     assert_eq!(found[0].timestamps_ms, [42]);
+}
+
+/// Epochs are looked up in [`super::real`]: these brokers do not keep what a transaction commits for a group.
+#[test]
+fn transactions_have_an_identity_and_end() {
+    let cluster = cluster(&[("out", 2)]);
+    let mut first = sink(&cluster, Some("one"), "id");
+    let transactions = first.transactions().unwrap();
+    assert_eq!(transactions.identity(), "one");
+    assert_eq!(transactions.committed().unwrap(), None);
+    transactions.begin(7).unwrap();
+    assert!(transactions.is_open());
+    first.send(&alerts(&[1, 2])).unwrap();
+    first.transactions().unwrap().commit().unwrap();
+    assert!(!first.transactions().unwrap().is_open());
+    let mut source = source(&cluster, &[("subscribe", "out")]);
+    assert_eq!(take(&mut source, 2).len(), 2);
+    first.transactions().unwrap().begin(8).unwrap();
+    first.transactions().unwrap().abort().unwrap();
+    assert!(!first.transactions().unwrap().is_open());
+    assert!(sink(&cluster, None, "id").transactions().is_none());
+}
+
+#[test]
+fn guarantees_and_identities_are_given_together() {
+    let own = [("bootstrapServers", "a:1"), ("topic", "t")];
+    let taken = |more: &[(&'static str, &'static str)]| {
+        let pairs = own.iter().chain(more).copied();
+        KafkaSinkOptions::take(pairs, "project-sink").map(|(options, _)| options.transactional_id)
+    };
+    assert_eq!(taken(&[]).unwrap(), None);
+    let exactly = ("deliveryGuarantee", "exactly-once");
+    assert_eq!(taken(&[exactly]).unwrap().as_deref(), Some("project-sink"));
+    let named = ("kafka.transactional.id", "mine");
+    assert_eq!(taken(&[exactly, named]).unwrap().as_deref(), Some("mine"));
+    for (pairs, said) in [
+        (vec![("deliveryGuarantee", "once")], "exactly-once"),
+        (vec![("transactionalId", "mine")], "deliveryGuarantee"),
+    ] {
+        let error = taken(&pairs).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    }
 }

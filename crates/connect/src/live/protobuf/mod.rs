@@ -1,7 +1,9 @@
 //! Values in Protocol Buffers: with the id of their schema in a Schema Registry before them, or all of one message of
-//! a `.proto` file. [`wire`] takes the bytes apart, [`column`] makes columns of them.
+//! a `.proto` file. [`wire`] takes the bytes apart, [`column`] makes columns of them; [`encode`] goes the other way.
 
 mod column;
+mod encode;
+mod encoder;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -21,6 +23,7 @@ use protox::file::{
 };
 
 use self::column::Message;
+pub use self::encoder::ProtobufEncoder;
 use super::LiveOptions;
 use super::avro::merge;
 use super::codec::Codec;
@@ -202,14 +205,23 @@ fn from_file(path: &Path, name: Option<&str>) -> Result<MessageDescriptor> {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let include = IncludeFileResolver::new(folder.to_path_buf());
     let pool = pool(include, &file, &shown)?;
+    let file = pool
+        .get_file_by_name(&file)
+        .ok_or(ConnectError::Machinery {
+            what: "a compiled file is not in its own pool",
+        })?;
+    message_of(&file, name, &shown)
+}
+
+/// A message of a file and what it imports; without a name, the first one.
+fn message_of(file: &FileDescriptor, name: Option<&str>, shown: &str) -> Result<MessageDescriptor> {
+    let pool = file.parent_pool();
     let found = match name {
         Some(name) => pool.get_message_by_name(name).or_else(|| {
             let mut all = pool.all_messages();
             all.find(|message| message.name() == name)
         }),
-        None => pool
-            .get_file_by_name(&file)
-            .and_then(|file| file.messages().next()),
+        None => file.messages().next(),
     };
     found.ok_or_else(|| {
         let all = pool
@@ -217,7 +229,7 @@ fn from_file(path: &Path, name: Option<&str>) -> Result<MessageDescriptor> {
             .map(|message| message.full_name().to_owned());
         let all: Vec<String> = all.filter(|name| !name.starts_with("google.")).collect();
         let help = format!("say messageName => one of {}", all.join(", "));
-        wrong(&shown, "the message is not in it", &help)
+        wrong(shown, "the message is not in it", &help)
     })
 }
 

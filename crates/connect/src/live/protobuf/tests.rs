@@ -8,7 +8,7 @@ use arrow::util::pretty::pretty_format_batches;
 use super::*;
 use crate::batch::Piece;
 use crate::live::registry::tests::Answers;
-use crate::live::{ByteColumnBuilder, LiveFormat, LiveReading};
+use crate::live::{ByteColumnBuilder, LiveFormat, LiveReading, ValueEncoder};
 use crate::options::ReadOptions;
 
 const PROTO: &str = r#"
@@ -187,4 +187,120 @@ fn messages_are_found_in_a_registry() {
     assert_eq!(decoded.batch.malformed.len(), 2);
     let message = &decoded.batch.malformed[0].message;
     assert!(message.contains("id 99"), "{message}");
+}
+
+fn local(text: &str, name: Option<&str>) -> (LiveOptions, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("local.proto");
+    std::fs::write(&path, text).unwrap();
+    let options = LiveOptions {
+        proto_file: Some(path.display().to_string()),
+        message_name: name.map(str::to_owned),
+        ..LiveOptions::default()
+    };
+    (options, folder)
+}
+
+#[test]
+fn columns_become_the_messages_that_they_were() {
+    let (full, short) = (bytes(FULL), bytes("0805"));
+    let decoded = decode(
+        given(Some("shop.Payment")).unwrap(),
+        fetched(&[&full, &short]),
+    );
+    let batch = &decoded.batch.columns;
+    let (options, _folder) = local(PROTO, Some("shop.Payment"));
+    let mut encoder = ProtobufEncoder::new(&options, "payments").unwrap();
+    let encoded = encoder.encode(batch, "topic payments").unwrap();
+    let again: Vec<&[u8]> = (0..2).map(|row| encoded.get(row).unwrap()).collect();
+    let again = decode(given(Some("shop.Payment")).unwrap(), fetched(&again));
+    assert!(again.batch.malformed.is_empty());
+    assert_eq!(&again.batch.columns, batch);
+    // What a foreign writer leaves out, since it is the default, is the only thing that it writes otherwise.
+    assert!(encoded.get(0).unwrap().starts_with(&full[..33]));
+}
+
+#[test]
+fn columns_that_are_no_fields_are_named() {
+    use arrow::array::{Int64Array, StringArray, StructArray};
+    let (options, _folder) = local(PROTO, Some("Payment"));
+    let mut encoder = ProtobufEncoder::new(&options, "payments").unwrap();
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    let inner: ArrayRef = Arc::new(StructArray::from(vec![(
+        Arc::new(Field::new("no", arrow::datatypes::DataType::Int64, true)),
+        Arc::clone(&ids),
+    )]));
+    let rows = [("id", Arc::clone(&ids)), ("what", Arc::clone(&ids))];
+    let error = |rows: RecordBatch, encoder: &mut ProtobufEncoder| {
+        encoder.encode(&rows, "topic payments").err().unwrap()
+    };
+    let missing = error(RecordBatch::try_from_iter(rows).unwrap(), &mut encoder);
+    assert!(
+        matches!(&missing, ConnectError::NoFields { columns, .. } if columns == &["what"]),
+        "{missing}"
+    );
+    let (options, _folder) = local(
+        "syntax = \"proto3\"; message A { B b = 1; } message B { int64 id = 1; }",
+        None,
+    );
+    let mut nested = ProtobufEncoder::new(&options, "payments").unwrap();
+    let rows = RecordBatch::try_from_iter([("b", inner)]).unwrap();
+    let missing = error(rows, &mut nested).to_string();
+    assert!(missing.contains("b.no"), "{missing}");
+    let kind: ArrayRef = Arc::new(StringArray::from(vec!["CASH"]));
+    let wrong = error(
+        RecordBatch::try_from_iter([("kind", kind)]).unwrap(),
+        &mut encoder,
+    );
+    assert!(wrong.to_string().contains("CASH"), "{wrong}");
+}
+
+#[test]
+fn a_schema_is_registered_where_there_is_none_and_used_where_there_is() {
+    use arrow::array::{
+        Decimal128Array, Int64Array, ListArray, StringViewArray, TimestampMicrosecondArray,
+    };
+    let answers = Answers::start(&[("/subjects/out-value/versions", r#"{"id":9}"#)]);
+    let pairs = [("schemaRegistry", answers.address.as_str())];
+    let (options, _) = LiveOptions::take_schema(pairs).unwrap();
+    let mut encoder = ProtobufEncoder::new(&options, "out").unwrap();
+    let times = TimestampMicrosecondArray::from(vec![Some(-1), None]).with_timezone("UTC");
+    let lists = ListArray::from_iter_primitive::<arrow::datatypes::Int32Type, _, _>([
+        Some(vec![Some(1), Some(300)]),
+        None,
+    ]);
+    let money = Decimal128Array::from(vec![1250, 5]).with_precision_and_scale(10, 2);
+    let columns: [(&str, ArrayRef); 5] = [
+        ("id", Arc::new(Int64Array::from(vec![Some(-1), None]))),
+        ("name", Arc::new(StringViewArray::from(vec!["a", "b"]))),
+        ("at", Arc::new(times)),
+        ("codes", Arc::new(lists)),
+        ("money", Arc::new(money.unwrap())),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    let encoded = encoder.encode(&rows, "Kafka topic out").unwrap();
+    let declared = super::encoder::declaration(&rows.schema(), "").unwrap();
+    let schema = serde_json::json!({"schema": declared, "schemaType": "PROTOBUF", "id": 9});
+    let answers = Answers::start(&[
+        ("/schemas/ids/9", &schema.to_string()),
+        ("/subjects/out-value/versions/latest", &schema.to_string()),
+    ]);
+    let pairs = [("schemaRegistry", answers.address.as_str())];
+    let (options, _) = LiveOptions::take_schema(pairs).unwrap();
+    let values: Vec<&[u8]> = (0..2).map(|row| encoded.get(row).unwrap()).collect();
+    let decoded = decode(ProtobufCodec::new(&options).unwrap(), fetched(&values));
+    let batch = &decoded.batch.columns;
+    for (column, rows) in [
+        ("id", ["-1", ""]),
+        ("name", ["a", "b"]),
+        ("at", ["1969-12-31T23:59:59.999999Z", ""]),
+        ("codes", ["[1, 300]", "[]"]),
+        ("money", ["12.50", "0.05"]),
+    ] {
+        assert_eq!(shown(batch, column), rows, "{column}");
+    }
+    // What is registered is taken, and written by.
+    let mut known = ProtobufEncoder::new(&options, "out").unwrap();
+    let again = known.encode(&rows, "Kafka topic out").unwrap();
+    assert_eq!(again.get(0), encoded.get(0));
 }

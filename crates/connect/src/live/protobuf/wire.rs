@@ -1,4 +1,5 @@
-//! The bytes of a message: fields one after the other, each with its number and the form of its value.
+//! The bytes of a message: fields one after the other, each with its number and the form of its value; taking them apart,
+//! and writing them.
 
 /// A value as it stands in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,4 +93,35 @@ pub(super) fn varint(rest: &mut &[u8]) -> Option<u64> {
 /// A signed number of which small ones are short.
 pub(super) fn zigzag(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
+}
+
+/// Writes a number of variable length.
+#[inline]
+pub(super) fn put_varint(mut number: u64, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// A signed number so that small ones are short.
+pub(super) fn to_zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)) as u64
+}
+
+/// Writes what stands before a number of variable length.
+pub(super) fn put_varint_key(field: u32, out: &mut Vec<u8>) {
+    put_varint(u64::from(field) << 3, out);
+}
+
+/// Writes what stands before a number of four or eight bytes.
+pub(super) fn put_fixed_key(field: u32, bytes: usize, out: &mut Vec<u8>) {
+    let form = if bytes == 4 { 5 } else { 1 };
+    put_varint(u64::from(field) << 3 | form, out);
+}
+
+/// Writes what stands before a length and bytes.
+pub(super) fn put_bytes_key(field: u32, out: &mut Vec<u8>) {
+    put_varint(u64::from(field) << 3 | 2, out);
 }
