@@ -1,6 +1,6 @@
 //! Nexmark from an in-process generator into nothing: events a second on one core.
 //!
-//! The generator and the queries are `crates/stream/examples/nexmark`; the queries' answers are tested by `cargo xtask
+//! The generator is `bench/nexmark`, the queries are `examples/nexmark`; their answers are tested by `cargo xtask
 //! examples`. Each query is a process with one working thread, the making of the events included, as it is in the figures
 //! that Flink publishes (nexmark-flink: events by core). Those were measured on other machines, so they are no contest.
 
@@ -63,13 +63,10 @@ fn build(places: &Places) -> Result<PathBuf, Failure> {
     // Together with the binary: other features of the libraries would build them all anew.
     Call::cargo()
         .args(["build", "--release", "--package", "tidegate"])
-        .args(["--package", "tidegate-stream", "--example", "nexmark"])
+        .args(["--package", "tidegate-nexmark"])
         .in_folder(&places.root)
         .show()?;
-    Ok(places
-        .binary("release")
-        .with_file_name("examples")
-        .join("nexmark"))
+    Ok(places.binary("release").with_file_name("nexmark"))
 }
 
 fn contestant<'a>(
