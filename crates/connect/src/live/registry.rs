@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use reqwest::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 use crate::error::{ConnectError, Result};
 
@@ -39,7 +39,6 @@ pub(crate) struct Registry {
     address: String,
     credentials: Option<(String, String)>,
     client: reqwest::Client,
-    runtime: Runtime,
     known: Mutex<HashMap<u32, Known>>,
 }
 
@@ -83,13 +82,15 @@ impl Registry {
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(fail(format!("{address} is no address of a web server")));
         }
-        let client = reqwest::Client::builder().timeout(ANSWER).build();
-        let runtime = Builder::new_current_thread().enable_all().build();
+        // A connection belongs to the runtime of its question.
+        let client = reqwest::Client::builder()
+            .timeout(ANSWER)
+            .pool_max_idle_per_host(0)
+            .build();
         Ok(Self {
             address: address.trim_end_matches('/').to_owned(),
             credentials,
             client: client.map_err(|error| fail(error.to_string()))?,
-            runtime: runtime.map_err(|error| fail(error.to_string()))?,
             known: Mutex::default(),
         })
     }
@@ -232,19 +233,20 @@ impl Registry {
             request = request.basic_auth(user, Some(password));
         }
         let asked = async {
-            let answer = request.send().await?;
+            let answer = request.send().await.map_err(|error| explained(&error))?;
             let status = answer.status();
-            Ok::<_, reqwest::Error>((status, answer.text().await?))
+            let text = answer.text().await;
+            text.map(|text| (status, text))
+                .map_err(|error| explained(&error))
         };
-        // On a thread of its own: the calling one may belong to another runtime.
-        let answer = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| self.runtime.block_on(asked));
-            thread.join()
-        });
-        match answer {
-            Ok(answer) => answer.map_err(|error| explained(&error)),
-            Err(_) => Err("the question ended early".to_owned()),
-        }
+        // On a thread with a runtime of its own: the calling one may belong to another, which allows neither to wait nor
+        // to drop one. Questions are few.
+        let ask = || {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            runtime.map_err(|error| error.to_string())?.block_on(asked)
+        };
+        let answer = std::thread::scope(|scope| scope.spawn(ask).join());
+        answer.unwrap_or_else(|_| Err("the question ended early".to_owned()))
     }
 }
 
@@ -339,6 +341,17 @@ pub(crate) mod tests {
         let inner = ("a.proto".to_owned(), "inner".to_owned());
         assert_eq!(found.references, [inner]);
         assert_eq!(registry.schema(4).unwrap(), None);
+    }
+
+    #[test]
+    fn a_registry_is_asked_and_dropped_wherever_one_is() {
+        let answers = Answers::start(&[("/schemas/ids/3", r#"{"schema":"main"}"#)]);
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let registry = Registry::new(&answers.address, None).unwrap();
+            assert!(registry.schema(3).unwrap().is_some());
+            drop(registry);
+        });
     }
 
     #[test]
