@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use regex::Regex;
 
@@ -133,9 +133,14 @@ impl Cluster {
         }
     }
 
-    /// The first offset there is, and the one behind the last.
-    pub(super) fn ends(&self, place: &Place) -> Result<(i64, i64)> {
-        self.ask(|wait| self.consumer.fetch_watermarks(&place.0, place.1, wait))
+    /// Of each partition the first offset there is, and the one behind the last.
+    pub(super) fn ends(&self, places: &[Place]) -> Result<BTreeMap<Place, (i64, i64)>> {
+        let offsets = |of: Offset| self.offsets(places.iter().map(|place| (place, of)));
+        let (first, behind) = (offsets(Offset::Beginning)?, offsets(Offset::End)?);
+        let ends = first.into_iter().zip(behind.into_values());
+        Ok(ends
+            .map(|((place, first), behind)| (place, (first, behind)))
+            .collect())
     }
 
     /// The offset of the first record of a time or later, of each of the partitions; the end where there is none.
@@ -143,21 +148,52 @@ impl Cluster {
         &self,
         times: &BTreeMap<Place, i64>,
     ) -> Result<BTreeMap<Place, i64>> {
-        let fail = |error: KafkaError| self.failed(&error.to_string());
+        let times = times.iter();
+        self.offsets(times.map(|(place, time)| (place, Offset::Offset(*time))))
+    }
+
+    /// The offsets of times, by one request to each broker: an [`Offset::Offset`] is a time in milliseconds. Where no
+    /// record is as late, the end.
+    fn offsets<'p>(
+        &self,
+        times: impl Iterator<Item = (&'p Place, Offset)>,
+    ) -> Result<BTreeMap<Place, i64>> {
         let mut list = TopicPartitionList::new();
         for ((topic, partition), time) in times {
-            list.add_partition_offset(topic, *partition, Offset::Offset(*time))
-                .map_err(fail)?;
+            list.add_partition_offset(topic, *partition, time)
+                .map_err(|error| self.failed(&error.to_string()))?;
         }
-        let found = self.ask(|wait| self.consumer.offsets_for_times(list.clone(), wait))?;
+        if list.count() == 0 {
+            return Ok(BTreeMap::new());
+        }
+        let ask = |list: &TopicPartitionList| {
+            self.ask(|wait| {
+                let found = self.consumer.offsets_for_times(list.clone(), wait)?;
+                found.elements().iter().try_for_each(|one| one.error())?;
+                Ok(found)
+            })
+        };
         let mut offsets = BTreeMap::new();
-        for place in times.keys() {
-            let found = found.find_partition(&place.0, place.1);
-            let offset = match found.map(|one| one.offset()) {
-                Some(Offset::Offset(offset)) => offset,
-                _ => self.ends(place)?.1,
-            };
-            offsets.insert(place.clone(), offset);
+        let mut behind = TopicPartitionList::new();
+        for one in ask(&list)?.elements() {
+            match one.offset() {
+                Offset::Offset(offset) => {
+                    offsets.insert((one.topic().into(), one.partition()), offset);
+                }
+                _ => {
+                    behind
+                        .add_partition_offset(one.topic(), one.partition(), Offset::End)
+                        .map_err(|error| self.failed(&error.to_string()))?;
+                }
+            }
+        }
+        if behind.count() > 0 {
+            for one in ask(&behind)?.elements() {
+                let Offset::Offset(offset) = one.offset() else {
+                    return Err(self.failed("a partition has no end"));
+                };
+                offsets.insert((one.topic().into(), one.partition()), offset);
+            }
         }
         Ok(offsets)
     }

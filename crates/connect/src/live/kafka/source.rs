@@ -141,22 +141,22 @@ impl KafkaSource {
     /// Begins partitions that have no position yet.
     fn begin(&mut self, places: &[Place], later: bool) -> Result<()> {
         let mut times = BTreeMap::new();
-        for place in places {
+        let ends = self.cluster.ends(places)?;
+        for (place, (earliest, end)) in ends {
             let chosen = match later {
                 true => start::Place::Earliest,
                 false => self.options.start.of(&place.0, place.1),
             };
-            let (earliest, end) = self.cluster.ends(place)?;
             let next = match chosen {
                 start::Place::Earliest => earliest,
                 start::Place::Latest => end,
                 start::Place::Offset(offset) => offset,
                 start::Place::Timestamp(time) => {
-                    times.insert(place.clone(), time);
+                    times.insert(place, time);
                     continue;
                 }
             };
-            self.next.insert(place.clone(), next);
+            self.next.insert(place, next);
         }
         if !times.is_empty() {
             self.next.extend(self.cluster.offsets_since(&times)?);
@@ -164,9 +164,8 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// Sees to it that a position is one that is there.
-    fn within(&mut self, place: &Place, next: i64) -> Result<i64> {
-        let (earliest, end) = self.cluster.ends(place)?;
+    /// Sees to it that a position is one that is there, from the first offset to the one behind the last.
+    fn within(&mut self, place: &Place, next: i64, (earliest, end): (i64, i64)) -> Result<i64> {
         if (earliest..=end).contains(&next) {
             return Ok(next);
         }
@@ -271,8 +270,10 @@ impl KafkaSource {
         match code {
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 let next = self.next.get(&place).copied().unwrap_or(0);
-                let right = self.within(&place, next)?;
-                self.next.insert(place, right);
+                for (place, ends) in self.cluster.ends(&[place])? {
+                    let right = self.within(&place, next, ends)?;
+                    self.next.insert(place, right);
+                }
                 self.assign()
             }
             RDKafkaErrorCode::UnknownTopicOrPartition
@@ -374,17 +375,14 @@ impl LiveSource for KafkaSource {
 
     fn partitions(&mut self) -> Result<Vec<PartitionState>> {
         self.connect()?;
-        let places = self.cluster.places()?;
-        let state = |place: Place| {
-            let (earliest, end) = self.cluster.ends(&place)?;
-            Ok(PartitionState {
-                topic: place.0,
-                partition: place.1,
-                earliest,
-                end,
-            })
+        let ends = self.cluster.ends(&self.cluster.places()?)?;
+        let state = |((topic, partition), (earliest, end))| PartitionState {
+            topic,
+            partition,
+            earliest,
+            end,
         };
-        places.into_iter().map(state).collect()
+        Ok(ends.into_iter().map(state).collect())
     }
 
     fn seek(&mut self, next: &Positions) -> Result<()> {
@@ -406,14 +404,12 @@ impl LiveSource for KafkaSource {
             }
         }
         self.next.clear();
-        let mut new = Vec::new();
-        for place in places {
-            match next.get(&place.0, place.1) {
-                Some(wanted) => {
-                    let right = self.within(&place, wanted)?;
-                    self.next.insert(place, right);
-                }
-                None => new.push(place),
+        let known = |place: &Place| next.get(&place.0, place.1).is_some();
+        let (known, new): (Vec<Place>, Vec<Place>) = places.into_iter().partition(known);
+        for (place, ends) in self.cluster.ends(&known)? {
+            if let Some(wanted) = next.get(&place.0, place.1) {
+                let right = self.within(&place, wanted, ends)?;
+                self.next.insert(place, right);
             }
         }
         // Where other partitions have positions, one without appeared since.
