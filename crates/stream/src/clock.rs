@@ -18,7 +18,7 @@ pub(crate) const AFTER_ALL: i64 = i64::MAX;
 /// How far a partition has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Partition {
-    /// The greatest event time, in microseconds.
+    /// The greatest event time, in microseconds; [`BEFORE_ALL`] before its first row.
     latest: i64,
     /// When it last had rows, by the caller's clock.
     seen: i64,
@@ -84,6 +84,19 @@ impl Clocks {
                 let progress = Partition { latest, seen: now };
                 stream.partitions.insert(partition.to_owned(), progress);
             }
+        }
+    }
+
+    /// Rows of a partition may come at any time: until it is idle, no watermark passes them.
+    pub(crate) fn expect(&mut self, binding: &str, partition: &str, now: i64) {
+        if let Some(stream) = self.streams.get_mut(binding)
+            && !stream.partitions.contains_key(partition)
+        {
+            let progress = Partition {
+                latest: BEFORE_ALL,
+                seen: now,
+            };
+            stream.partitions.insert(partition.to_owned(), progress);
         }
     }
 

@@ -165,6 +165,22 @@ impl Dataflow {
         self.updates
     }
 
+    /// A partition of a stream is read from now on: the watermark waits for its first rows, or until it is idle. A partition
+    /// that nobody said anything of counts from its first rows, which may be behind the watermark then.
+    ///
+    /// # Errors
+    /// [`StreamError::UnknownInput`].
+    pub fn expect(
+        &mut self,
+        binding: &str,
+        partition: &str,
+        now_micros: i64,
+    ) -> std::result::Result<(), StreamError> {
+        self.stream(binding)?;
+        self.clocks.expect(binding, partition, now_micros);
+        Ok(())
+    }
+
     /// Takes rows of a stream, in the order of their partition. `now_micros` is the time of the
     /// caller's clock, in microseconds since 1970, never before that of an earlier call.
     ///
@@ -248,10 +264,10 @@ impl Dataflow {
     }
 
     /// A table that the query looks rows up in has changed: rows to come are joined to this
-    /// provider's, which has the columns of the one before.
+    /// provider's.
     ///
     /// # Errors
-    /// None in practice.
+    /// [`StreamError::Columns`] if it does not have the columns of the one before: compile the query anew, and restore it.
     pub fn table_changed(
         &mut self,
         binding: &str,
@@ -495,18 +511,7 @@ impl Stream {
         if fits {
             return Ok(());
         }
-        let text = |schema: &SchemaRef| {
-            let field = |field: &arrow::datatypes::FieldRef| {
-                format!("{} {}", field.name(), field.data_type())
-            };
-            let fields: Vec<String> = schema.fields().iter().map(field).collect();
-            fields.join(", ")
-        };
-        Err(StreamError::Columns {
-            binding: self.binding.clone(),
-            expected: text(&self.schema),
-            given: text(given),
-        })
+        Err(StreamError::columns(&self.binding, &self.schema, given))
     }
 
     /// The event times of a batch, if the stream has one.

@@ -1,5 +1,6 @@
 //! What can go wrong with a stream, by what the caller should do about it.
 
+use arrow::datatypes::{FieldRef, Schema};
 use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use tidegate_engine::EngineError;
@@ -25,8 +26,9 @@ pub enum StreamError {
         known: String,
     },
 
-    /// A batch does not have the columns of its relation. Push the batches as they were bound.
-    #[error("a batch for `{binding}` does not fit: expected {expected}, got {given}")]
+    /// Rows do not have the columns of their relation. Push batches as they were bound; for a table that is looked up, make
+    /// a new dataflow.
+    #[error("the rows of `{binding}` do not fit: expected {expected}, got {given}")]
     Columns {
         /// The relation.
         binding: String,
@@ -107,6 +109,20 @@ impl StreamError {
         Self::Unsupported {
             reason: reason.into(),
             help: help.into(),
+        }
+    }
+
+    /// Rows with other columns than those that were bound.
+    pub(crate) fn columns(binding: &str, expected: &Schema, given: &Schema) -> Self {
+        let text = |schema: &Schema| {
+            let field = |field: &FieldRef| format!("{} {}", field.name(), field.data_type());
+            let fields: Vec<String> = schema.fields().iter().map(field).collect();
+            fields.join(", ")
+        };
+        Self::Columns {
+            binding: binding.to_owned(),
+            expected: text(expected),
+            given: text(given),
         }
     }
 

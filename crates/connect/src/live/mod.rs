@@ -37,7 +37,9 @@ pub use options::{LIVE_OPTIONS, LiveOptionSpec, LiveOptions, Subscription};
 pub use positions::{Offsets, Positions};
 pub use protobuf::{ProtobufCodec, ProtobufEncoder};
 pub(crate) use reading::NO_VALUE;
-pub use reading::{LiveFormat, LivePiece, LiveReading, live_metadata_fields, raw_fields};
+pub use reading::{
+    LiveFormat, LivePiece, LiveReading, live_metadata_fields, partition_name, raw_fields,
+};
 pub use sink::{Guarantee, LiveSink, TopicSink, Transactions};
 pub use start::Start;
 
@@ -94,6 +96,9 @@ pub trait LiveSource: Send {
     /// # Errors
     /// If the source cannot be reached or is gone.
     fn partitions(&mut self) -> Result<Vec<PartitionState>>;
+
+    /// The partitions that are read now, without asking anybody; empty before the first poll or seek.
+    fn assigned(&self) -> Vec<(Arc<str>, i32)>;
 
     /// Goes on from these positions. Partitions that are not named begin where the options say (earliest without a
     /// word), and those that appear later at their beginning.

@@ -74,6 +74,12 @@ impl LiveFormat {
     }
 }
 
+/// What a partition is called, and its records in messages: "topic payments/0". `kind` is "topic" or "Kafka topic".
+#[must_use]
+pub fn partition_name(kind: &str, topic: &str, partition: i32) -> String {
+    format!("{kind} {topic}/{partition}")
+}
+
 /// Everything needed to decode the records of a source. Cheap to clone.
 #[derive(Clone)]
 pub struct LiveReading {
@@ -153,7 +159,7 @@ impl LiveReading {
     #[must_use]
     pub fn pieces(&self, fetched: Fetched) -> Vec<LivePiece> {
         let file = Arc::new(FileEntry {
-            url: format!("{} {}/{}", self.kind, fetched.topic, fetched.partition),
+            url: partition_name(self.kind, &fetched.topic, fetched.partition),
             size: 0,
             modified: chrono::DateTime::UNIX_EPOCH,
             partitions: Vec::new(),

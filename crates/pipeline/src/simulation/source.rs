@@ -60,6 +60,10 @@ impl LiveSource for Flaky {
         self.inner.partitions()
     }
 
+    fn assigned(&self) -> Vec<(Arc<str>, i32)> {
+        self.inner.assigned()
+    }
+
     fn seek(&mut self, next: &Positions) -> Result<()> {
         self.before()?;
         self.inner.seek(next)

@@ -9,7 +9,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use datafusion::catalog::TableProvider;
 use datafusion::common::JoinType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
@@ -138,6 +138,21 @@ impl Operator for Lookup {
     }
 
     fn table_changed(&mut self, binding: &str, provider: &Arc<dyn TableProvider>) -> Result<()> {
+        let mut known = None;
+        self.plan.apply(|node| {
+            if let LogicalPlan::TableScan(scan) = node
+                && scan.table_name.table() == binding
+            {
+                known = Some(scan.source.schema());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        let (Some(known), now) = (known, provider.schema()) else {
+            return Ok(());
+        };
+        if known.fields() != now.fields() {
+            return Err(StreamError::columns(binding, &known, &now));
+        }
         let plan = self.plan.clone().transform(|node| match node {
             LogicalPlan::TableScan(mut scan) if scan.table_name.table() == binding => {
                 scan.source = provider_as_source(Arc::clone(provider));
@@ -145,10 +160,8 @@ impl Operator for Lookup {
             }
             other => Ok(Transformed::no(other)),
         })?;
-        if plan.transformed {
-            self.plan = plan.data;
-            self.loaded = false;
-        }
+        self.plan = plan.data;
+        self.loaded = false;
         Ok(())
     }
 }

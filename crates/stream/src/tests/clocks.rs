@@ -54,6 +54,33 @@ fn the_slowest_partition_holds_the_watermark_back() {
 }
 
 #[test]
+fn a_partition_that_is_expected_holds_the_watermark_until_its_first_rows() {
+    let mut options = options(OutputMode::Append);
+    options.idle_micros = 30 * SECOND;
+    let (e, mut flow) = counts(&options);
+    flow.expect(&e, "0", 0).unwrap();
+    flow.expect(&e, "1", 0).unwrap();
+    flow.push(&e, "0", &rows(&at(200)), 0).unwrap();
+    assert_eq!(flow.watermark(), None);
+    // It is not expected anew once it is known.
+    flow.push(&e, "1", &rows(&at(40)), SECOND).unwrap();
+    flow.expect(&e, "1", 2 * SECOND).unwrap();
+    assert_eq!(flow.watermark(), after(30));
+    assert_eq!(flow.stats().late, 0);
+    flow.expect(&e, "2", 2 * SECOND).unwrap();
+    flow.push(&e, "1", &rows(&at(150)), 20 * SECOND).unwrap();
+    flow.push(&e, "0", &rows(&at(210)), 20 * SECOND).unwrap();
+    assert_eq!(flow.watermark(), after(30));
+    // Nothing came for thirty seconds: it is idle.
+    flow.push(&e, "0", &rows(&at(220)), 33 * SECOND).unwrap();
+    assert_eq!(flow.watermark(), after(140));
+    assert!(matches!(
+        flow.expect("other", "0", 0),
+        Err(StreamError::UnknownInput { .. })
+    ));
+}
+
+#[test]
 fn an_idle_partition_does_not() {
     let mut options = options(OutputMode::Append);
     options.idle_micros = 30 * SECOND;

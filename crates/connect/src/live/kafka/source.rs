@@ -385,6 +385,10 @@ impl LiveSource for KafkaSource {
         Ok(ends.into_iter().map(state).collect())
     }
 
+    fn assigned(&self) -> Vec<(Arc<str>, i32)> {
+        self.next.keys().cloned().collect()
+    }
+
     fn seek(&mut self, next: &Positions) -> Result<()> {
         self.connect()?;
         let places = self.cluster.places()?;

@@ -224,6 +224,13 @@ impl LiveSource for TopicSource {
         Ok(self.partitions.iter().map(state).collect())
     }
 
+    fn assigned(&self) -> Vec<(Arc<str>, i32)> {
+        let partitions = self.partitions.iter();
+        partitions
+            .map(|partition| (Arc::clone(self.topic.name()), partition.number))
+            .collect()
+    }
+
     fn seek(&mut self, next: &Positions) -> Result<()> {
         self.look()?;
         let (label, count) = (self.topic.label(), self.partitions.len());
