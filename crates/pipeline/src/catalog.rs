@@ -25,7 +25,7 @@ use crate::error::{PipelineError, Result};
 use crate::gates::coercion_of;
 use crate::scan::{hidden_of, metadata_fields_of, with_hidden};
 use crate::system;
-use crate::update::{Leaf, compile};
+use crate::update::{Leaf, compile, late_columns};
 use crate::workspace::Workspace;
 
 /// What is known of a name.
@@ -149,6 +149,7 @@ impl Catalog {
         planned: &Planned,
     ) -> Result<()> {
         let relations = &flow.query.relations;
+        self.note_late(table, flow, planned);
         for relation in relations.iter().filter(|relation| relation.streaming) {
             let name = relation.target.table();
             if let Some(name) = name.filter(|name| self.updated.contains(*name)) {
@@ -200,6 +201,30 @@ impl Catalog {
                 other => Err(PipelineError::Stream(Box::new(other))),
             },
             Err(other) => Err(other),
+        }
+    }
+
+    /// Notes the columns of the table of late rows: those of the streams.
+    fn note_late(&mut self, table: &Table, flow: &Flow, planned: &Planned) {
+        let relations = flow.query.relations.iter();
+        let streams = relations.filter(|relation| relation.streaming);
+        let bound = streams.filter_map(|relation| planned.bindings().get(&relation.binding));
+        let schemas: Vec<SchemaRef> = bound.map(|bound| bound.provider.schema()).collect();
+        if !table.streaming.keep_late || schemas.is_empty() {
+            return;
+        }
+        let late = table.name.late();
+        let before = self.schema(&late);
+        match late_columns(before.iter().chain(&schemas)) {
+            Ok(columns) => drop(self.known.insert(late.key(), Known::Stored(columns))),
+            Err(column) => self.diagnostics.push(
+                Diagnostic::error(
+                    tidegate_project::codes::BAD_PROPERTY,
+                    format!("late rows of streams whose columns `{column}` have different types cannot be kept in one table"),
+                )
+                .at(flow.query.place, "this query reads them")
+                .help("leave out 'tidegate.late' = 'keep', or make the types the same"),
+            ),
         }
     }
 

@@ -102,7 +102,7 @@ impl Workspace {
             }
         }
         if !missing.is_empty() {
-            update.catalog = Catalog::build(self).await?;
+            update.catalog = Arc::new(Catalog::build(self).await?);
         }
         let unknown = missing
             .iter()

@@ -15,7 +15,7 @@ use tidegate_connect::live::kafka::KafkaSource;
 use tidegate_connect::live::topic::{Topic, TopicOptions, TopicReadOptions};
 use tidegate_connect::live::{
     AvroCodec, Codec, Fetched, LiveFormat, LiveNote, LiveOptions, LiveReading, LiveSource,
-    PartitionState, Positions, ProtobufCodec,
+    PartitionState, Positions, ProtobufCodec, partition_name,
 };
 use tidegate_connect::{Discovered, Piece};
 use tidegate_project::{
@@ -114,6 +114,15 @@ impl RecordsOrigin {
     /// How far was read, by `topic/partition`.
     pub(crate) fn offsets(&self) -> BTreeMap<String, i64> {
         named(&self.open.lock().reached)
+    }
+
+    /// The names of the partitions that are read now. Before anything is fetched: it waits for who is fetching.
+    pub(crate) fn assigned(&self) -> Vec<String> {
+        let assigned = self.open.lock().source.assigned();
+        let names = assigned.iter();
+        names
+            .map(|(topic, partition)| partition_name(self.kind, topic, *partition))
+            .collect()
     }
 
     /// Where reading began in partitions that were not known, by `topic/partition`.

@@ -17,7 +17,7 @@ pub(crate) struct StreamState {
     pub(crate) table: String,
     pub(crate) flow: String,
     pub(crate) status: String,
-    /// Rows that came in the last round, and since the run began.
+    /// Rows that came in the last round, and in all since the state of the flow began.
     pub(crate) rows: i64,
     pub(crate) rows_total: i64,
     pub(crate) rows_per_second: f64,
@@ -81,6 +81,11 @@ pub(crate) async fn write(workspace: &Workspace, kept: &Kept, reports: &[TableRe
             };
             if let Some((epoch, dataflow)) = kept.dataflows.lock().get(&key) {
                 let stats = dataflow.lock().stats();
+                // The rows that were taken; the report counts those that came out.
+                let before = earlier.map_or(0, |state| state.rows_total);
+                state.rows_total = whole(stats.rows_in);
+                state.rows = (state.rows_total - before).max(0);
+                state.rows_per_second = state.rows as f64 / report.seconds.max(0.001);
                 state.watermark = stats.watermark;
                 state.state_rows = stats.operators.iter().map(|one| whole(one.rows)).sum();
                 state.state_bytes = i64::try_from(stats.state_bytes()).unwrap_or(i64::MAX);

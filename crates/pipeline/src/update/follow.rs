@@ -2,7 +2,8 @@
 //!
 //! First everything that is there is taken as `tidegate run` does. Then each round opens all flows at once; they read until
 //! the round's end and commit ([`super::round`]). What is costly to open (sources, state, keys) stays open between
-//! rounds; after a failure it is opened anew from what is committed.
+//! rounds; after a failure it is opened anew from what is committed. Tables that are computed as a whole (materialized
+//! views) follow at their own pace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use parking_lot::Mutex;
 use tidegate_project::TableKind;
 use tidegate_store::{NewRun, RunKind};
+use tokio::sync::watch::{Receiver, Sender, channel};
 
 use super::round::{Hub, Kept, Round};
 use super::{Update, UpdateRequest, Watch, status_of};
@@ -56,42 +59,33 @@ impl Workspace {
         let store = self.store().await?;
         let arguments = serde_json::json!({ "tables": request.tables, "continuous": true });
         let run = NewRun::new(RunKind::Update).with_arguments(arguments);
-        let run = store.start_run(run).await?;
-        let kept = Arc::new(Kept::default());
-        let mut sums: BTreeMap<usize, TableReport> = BTreeMap::new();
-        let mut failures: BTreeMap<usize, u32> = BTreeMap::new();
-        let mut update = Update {
-            run,
+        let update = Update {
+            run: store.start_run(run).await?,
             started_micros: chrono::Utc::now().timestamp_micros(),
-            ..Update::over(self, Catalog::build(self).await?, watch.clone())
+            ..Update::over(self, Catalog::build(self).await?, silent())
         };
-        while !watch.cancel.is_cancelled() && failures.values().all(|count| *count < FAILURES_MAX) {
-            let round = self.round(&selected, every, &watch, &kept).await?;
-            let deadline = round.deadline;
-            update.watch = Watch {
-                observer: Arc::new(Silent),
-                cancel: CancelToken::default(),
-            };
-            update.round = Some(Arc::new(round));
-            let reports = update.refresh_round(&selected).await;
-            for (index, report) in &reports {
-                match report.is_ok() {
-                    true => failures.remove(index),
-                    false => failures.insert(*index, failures.get(index).unwrap_or(&0) + 1),
-                };
-                add(&mut sums, *index, report);
-            }
-            let told: Vec<TableReport> = reports.into_iter().map(|(_, report)| report).collect();
-            streams::write(self, &kept, &told).await;
-            if let Err(error) = store.heartbeat(&update.run).await {
-                tracing::warn!(%error, "could not say that the run goes on");
-            }
-            on_round(&told);
-            while Instant::now() < deadline && !watch.cancel.is_cancelled() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-        let tables: Vec<TableReport> = sums.into_values().collect();
+        let following = Following {
+            workspace: self,
+            every,
+            watch: &watch,
+            sums: Mutex::default(),
+            on_round: Mutex::new(on_round),
+        };
+        let is_stream = |index: &usize| {
+            self.project.tables.get(*index).is_some_and(|table| {
+                matches!(table.kind, TableKind::StreamingTable | TableKind::Sink)
+            })
+        };
+        let (streams, tables): (Vec<usize>, Vec<usize>) =
+            selected.iter().copied().partition(is_stream);
+        let (turns, seen) = channel(());
+        let (rounds, refreshed) = tokio::join!(
+            following.rounds(&update, &selected, &streams, turns),
+            following.tables(&update, &tables, seen),
+        );
+        rounds.and(refreshed)?;
+        let sums = following.sums.into_inner().into_values();
+        let tables: Vec<TableReport> = sums.map(|sum| sum.report).collect();
         let status = match status_of(&tables, &CancelToken::default()) {
             UpdateStatus::Succeeded => UpdateStatus::Succeeded,
             _ => UpdateStatus::Failed,
@@ -153,51 +147,139 @@ impl Workspace {
     }
 }
 
+/// What a run that follows its sources has done, for its two loops: the rounds of what streams feed, and the tables that
+/// are computed as a whole, which take as long as they take and hold no round up.
+struct Following<'f> {
+    workspace: &'f Workspace,
+    every: Duration,
+    watch: &'f Watch,
+    /// By the table's number.
+    sums: Mutex<BTreeMap<usize, Sum>>,
+    on_round: Mutex<OnRound<'f>>,
+}
+
+/// What all rounds did to a table.
+struct Sum {
+    report: TableReport,
+    /// Rounds that failed one after the other until now.
+    failures: u32,
+}
+
+impl Following<'_> {
+    /// Feeds what streams feed, round by round, until the watch is cancelled; says so after each.
+    async fn rounds(
+        &self,
+        update: &Update<'_>,
+        selected: &[usize],
+        streams: &[usize],
+        turns: Sender<()>,
+    ) -> Result<()> {
+        let store = self.workspace.store().await?;
+        let kept = Arc::new(Kept::default());
+        while !self.is_over() {
+            let round = self
+                .workspace
+                .round(selected, self.every, self.watch, &kept)
+                .await?;
+            let deadline = round.deadline;
+            let update = Update {
+                round: Some(Arc::new(round)),
+                ..update.beside()
+            };
+            let told = self.add(update.refresh_round(streams).await);
+            streams::write(self.workspace, &kept, &told).await;
+            if let Err(error) = store.heartbeat(&update.run).await {
+                tracing::warn!(%error, "could not say that the run goes on");
+            }
+            (self.on_round.lock())(&told);
+            turns.send_replace(());
+            while Instant::now() < deadline && !self.watch.cancel.is_cancelled() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        kept.upkeep.finished().await;
+        Ok(())
+    }
+
+    /// Computes the tables that are computed as a whole, behind rounds, and once more when there are no more.
+    async fn tables(
+        &self,
+        update: &Update<'_>,
+        tables: &[usize],
+        mut turns: Receiver<()>,
+    ) -> Result<()> {
+        let mut goes_on = !tables.is_empty();
+        while goes_on {
+            goes_on = turns.changed().await.is_ok();
+            let told = self.add(update.refresh_all(tables).await);
+            (self.on_round.lock())(&told);
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        let mut sums = self.sums.lock();
+        let mut sums = sums.values_mut();
+        self.watch.cancel.is_cancelled() || sums.any(|sum| sum.failures >= FAILURES_MAX)
+    }
+
+    /// Adds what was done to tables to what was done before.
+    fn add(&self, reports: Vec<(usize, TableReport)>) -> Vec<TableReport> {
+        let mut sums = self.sums.lock();
+        for (index, report) in &reports {
+            let failed = !report.is_ok();
+            match sums.get_mut(index) {
+                Some(sum) => {
+                    sum.failures = if failed { sum.failures + 1 } else { 0 };
+                    add(&mut sum.report, report);
+                }
+                None => {
+                    let sum = Sum {
+                        report: report.clone(),
+                        failures: u32::from(failed),
+                    };
+                    sums.insert(*index, sum);
+                }
+            }
+        }
+        reports.into_iter().map(|(_, report)| report).collect()
+    }
+}
+
+/// Rounds tell what they did in the end, and end by themselves.
+fn silent() -> Watch {
+    Watch {
+        observer: Arc::new(Silent),
+        cancel: CancelToken::default(),
+    }
+}
+
 impl Update<'_> {
-    /// Refreshes the tables of a round: those that are fed by streams all at once, the others behind what they read.
-    async fn refresh_round(&self, selected: &[usize]) -> Vec<(usize, TableReport)> {
-        let project = &self.workspace.project;
-        let is_stream = |index: &usize| {
-            project.tables.get(*index).is_some_and(|table| {
-                matches!(table.kind, TableKind::StreamingTable | TableKind::Sink)
-            })
-        };
-        let mut running = FuturesUnordered::new();
-        let mut done: BTreeMap<usize, TableReport> = BTreeMap::new();
-        let mut waiting: BTreeSet<usize> = selected.iter().copied().collect();
-        let streams: Vec<usize> = selected.iter().copied().filter(is_stream).collect();
-        for index in streams {
-            waiting.remove(&index);
-            running.push(self.one(index, None));
+    /// The same update.
+    fn beside(&self) -> Self {
+        Self {
+            workspace: self.workspace,
+            catalog: Arc::clone(&self.catalog),
+            run: self.run.clone(),
+            started_micros: self.started_micros,
+            watch: silent(),
+            round: None,
+            texts: None,
+            full: BTreeSet::new(),
         }
-        loop {
-            let ready: Vec<usize> = waiting
-                .iter()
-                .copied()
-                .filter(|index| {
-                    let sources = self.sources(*index, selected);
-                    sources.iter().all(|source| done.contains_key(source))
-                })
-                .collect();
-            for index in ready {
-                waiting.remove(&index);
-                running.push(self.one(index, self.blocker(index, selected, &done)));
-            }
-            match running.next().await {
-                Some((index, report)) => drop(done.insert(index, report)),
-                None => break,
-            }
-        }
-        done.into_iter().collect()
+    }
+
+    /// Feeds all tables of a round at once.
+    async fn refresh_round(&self, streams: &[usize]) -> Vec<(usize, TableReport)> {
+        let running = streams.iter().map(|index| self.one(*index, None));
+        let mut done: Vec<_> = running.collect::<FuturesUnordered<_>>().collect().await;
+        done.sort_unstable_by_key(|(index, _)| *index);
+        done
     }
 }
 
 /// Adds what a round did to a table to what the rounds before did.
-fn add(sums: &mut BTreeMap<usize, TableReport>, index: usize, report: &TableReport) {
-    let Some(sum) = sums.get_mut(&index) else {
-        sums.insert(index, report.clone());
-        return;
-    };
+fn add(sum: &mut TableReport, report: &TableReport) {
     sum.seconds += report.seconds;
     sum.files += report.files;
     sum.bytes += report.bytes;

@@ -29,7 +29,7 @@ pub use follow::OnRound;
 pub(crate) use refresh::{add_promises, quarantine_spec, spec_named, table_spec};
 pub(crate) use round::Kept;
 pub(crate) use sources::Leaf;
-pub(crate) use stateful::compile;
+pub(crate) use stateful::{compile, late_columns};
 pub(crate) use stream::preload;
 pub use watch::TakeRows;
 
@@ -82,7 +82,7 @@ pub struct Watch {
 /// What every table of one update shares.
 pub(crate) struct Update<'w> {
     pub(crate) workspace: &'w Workspace,
-    pub(crate) catalog: Catalog,
+    pub(crate) catalog: Arc<Catalog>,
     pub(crate) run: RunId,
     pub(crate) started_micros: i64,
     pub(crate) watch: Watch,
@@ -143,6 +143,7 @@ impl Workspace {
             tables = update.refresh_all(&selected) => tables,
             () = heartbeat => Vec::new(),
         };
+        let tables: Vec<TableReport> = tables.into_iter().map(|(_, report)| report).collect();
         let status = status_of(&tables, &update.watch.cancel);
         update.record(&tables, status).await?;
         let run = update.run.to_string();
@@ -210,7 +211,7 @@ impl<'w> Update<'w> {
         let full = BTreeSet::new();
         Self {
             workspace,
-            catalog,
+            catalog: Arc::new(catalog),
             run: RunId::at(0),
             started_micros: 0,
             watch,
@@ -226,7 +227,7 @@ impl<'w> Update<'w> {
     }
 
     /// Refreshes the tables, each as soon as all it reads is done, a few side by side.
-    async fn refresh_all(&self, selected: &[usize]) -> Vec<TableReport> {
+    async fn refresh_all(&self, selected: &[usize]) -> Vec<(usize, TableReport)> {
         let project = &self.workspace.project;
         let tables = selected
             .iter()
@@ -263,7 +264,7 @@ impl<'w> Update<'w> {
         }
         selected
             .iter()
-            .filter_map(|index| done.remove(index))
+            .filter_map(|index| done.remove_entry(index))
             .collect()
     }
 

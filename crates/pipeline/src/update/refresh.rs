@@ -23,7 +23,7 @@ use tidegate_stream::Dataflow;
 use super::Update;
 use super::destination::{GoodPlan, Hand, TableDestination, WritePlans, Written};
 use super::epoch::{EpochCommit, EpochFiles, FlowState, TableCommit};
-use super::sources::Reads;
+use super::sources::{Reads, is_file_known};
 use crate::catalog::Catalog;
 use crate::error::{PipelineError, Result};
 use crate::events::{Event, Meter};
@@ -171,8 +171,21 @@ impl Passed {
             .until
             .iter()
             .any(|(relation, (_, until))| known(relation) != Some(*until));
-        Ok(offsets || tables || handed || !step.intent.files.is_empty())
+        let mut files = step.intent.files.iter();
+        let files = files.any(|read| !is_file_known(read, &step.known));
+        Ok(offsets || tables || handed || files)
     }
+}
+
+/// What became of the rows of a table when a flow ran.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ran {
+    /// Nothing was committed.
+    Nothing,
+    /// Rows came to those that were there.
+    Appended,
+    /// Rows went, too.
+    Rewrote,
 }
 
 impl<'u, 'w> Refresh<'u, 'w> {
@@ -200,21 +213,25 @@ impl<'u, 'w> Refresh<'u, 'w> {
             .workspace
             .finish_retry(self.table, &self.update.catalog)
             .await?;
-        let mut outcome = Outcome::Skipped;
+        let (mut outcome, mut rewrote) = (Outcome::Skipped, false);
         let mut restart = self.full;
         for number in project.graph.flows_into(&self.table.name) {
             let Some(flow) = project.flows.get(*number) else {
                 continue;
             };
-            if self.run_flow(*number, flow, restart, report).await? {
-                outcome = Outcome::Refreshed;
-                // Only the first flow empties the table; the others add to it, reading from the beginning as well.
+            // Only the first flow empties the table; the others add to it, reading from the beginning as well.
+            match self.run_flow(*number, flow, restart, report).await? {
+                Ran::Nothing => {}
+                ran => {
+                    outcome = Outcome::Refreshed;
+                    rewrote |= ran == Ran::Rewrote;
+                }
             }
             restart = self.full;
         }
         let lake = self.update.workspace.lake().await?;
         if outcome == Outcome::Refreshed {
-            self.put_together(lake).await;
+            self.put_together(lake, rewrote).await;
         }
         report.version = lake
             .table(&self.table.name)
@@ -224,29 +241,37 @@ impl<'u, 'w> Refresh<'u, 'w> {
     }
 
     /// Puts small files together where many have gathered. The rows are committed: what fails here only leaves the files
-    /// as they are.
-    async fn put_together(&self, lake: &Lake) {
-        let options = OptimizeOptions {
-            run: self.update.run.to_string(),
-            ..OptimizeOptions::default()
-        };
-        for name in [self.table.name.clone(), self.table.name.quarantine()] {
-            if let Err(error) = lake.optimize(&name, &options).await {
-                tracing::warn!(table = %name, %error, "small files could not be put together");
+    /// as they are. No round waits for it, unless the table's own commits take files away, with which it must not compete.
+    async fn put_together(&self, lake: &Lake, rewrites: bool) {
+        let name = &self.table.name;
+        for name in [name.clone(), name.quarantine(), name.late()] {
+            let options = OptimizeOptions {
+                run: self.update.run.to_string(),
+                ..OptimizeOptions::default()
+            };
+            let (lake, table) = (lake.clone(), name.clone());
+            let work = async move {
+                if let Err(error) = lake.optimize(&table, &options).await {
+                    tracing::warn!(%table, %error, "small files could not be put together");
+                }
+            };
+            match self.update.round.as_ref().filter(|_| !rewrites) {
+                Some(round) => round.kept.upkeep.begin(&name, work),
+                None => work.await,
             }
         }
     }
 
-    /// Runs one flow; gives whether anything was committed.
+    /// Runs one flow.
     async fn run_flow(
         &self,
         number: usize,
         flow: &Flow,
         restart: bool,
         report: &mut TableReport,
-    ) -> Result<bool> {
+    ) -> Result<Ran> {
         let Some(step) = self.begin(flow, number, restart, report).await? else {
-            return Ok(false);
+            return Ok(Ran::Nothing);
         };
         self.meter.expect_bytes(step.reads.bytes());
         report.files += step.reads.file_count();
@@ -264,12 +289,17 @@ impl<'u, 'w> Refresh<'u, 'w> {
         }
         if self.update.round.is_some() && passed.is_still(&step) {
             self.keep(&step, &mut passed, step.state.committed());
-            return Ok(false);
+            return Ok(Ran::Nothing);
         }
         let epoch = step.intent.epoch;
-        self.commit(&lake, &step, &mut passed).await?;
+        let mode = passed.mode.take().unwrap_or_else(|| step.mode.clone());
+        let ran = match mode {
+            CommitMode::Append => Ran::Appended,
+            _ => Ran::Rewrote,
+        };
+        self.commit(&lake, &step, &mut passed, mode).await?;
         self.keep(&step, &mut passed, Some(epoch));
-        Ok(true)
+        Ok(ran)
     }
 
     /// Keeps what the next round would have to read again.
@@ -297,13 +327,19 @@ impl<'u, 'w> Refresh<'u, 'w> {
     }
 
     /// Makes the rows of a step count.
-    async fn commit(&self, lake: &Lake, step: &Step<'_>, passed: &mut Passed) -> Result<()> {
+    async fn commit(
+        &self,
+        lake: &Lake,
+        step: &Step<'_>,
+        passed: &mut Passed,
+        mode: CommitMode,
+    ) -> Result<()> {
         let mut files = EpochFiles::new(
             &step.state,
             TableCommit {
                 spec: table_spec(self.table, &passed.schema),
                 files: std::mem::take(&mut passed.written.good),
-                mode: passed.mode.take().unwrap_or_else(|| step.mode.clone()),
+                mode,
             },
             TableCommit {
                 spec: quarantine_spec(&self.table.name),

@@ -10,7 +10,6 @@ use datafusion::catalog::TableProvider;
 use parking_lot::Mutex;
 use tidegate_engine::{Engine, Planned};
 use tidegate_lake::{FlowLog, Intent, LakeError, Positions};
-use tidegate_project::RelationTarget;
 use tidegate_stream::{Dataflow, Replay, StreamError};
 use tokio::runtime::Handle;
 
@@ -97,7 +96,15 @@ impl Refresh<'_, '_> {
             && let Some((epoch, dataflow)) = round.kept.dataflows.lock().remove(&name)
             && Some(epoch) == step.state.committed()
         {
-            return Ok(dataflow);
+            let moved = self.looked_up(step, streams);
+            let moved = moved.filter(|leaf| !step.reads.is_as_known(&leaf.path, &step.known));
+            let looked_up = look_up(planned, &mut dataflow.lock(), moved);
+            match looked_up {
+                Ok(()) => return Ok(dataflow),
+                // The table has other columns now, with which the query is compiled anew.
+                Err(StreamError::Columns { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         let empty = self.compiled(engine, planned, streams)?;
         let Some(checkpoint) = &step.known.checkpoint else {
@@ -133,7 +140,7 @@ impl Refresh<'_, '_> {
         };
         let again = self.restore_before(step, scan, engine, streams, &damaged);
         let mut dataflow = again.await.map_err(|error| lost(error.to_string()))?;
-        self.look_up_now(step, planned, &mut dataflow, streams)?;
+        look_up(planned, &mut dataflow, self.looked_up(step, streams))?;
         let dataflow = Arc::new(Mutex::new(dataflow));
         write(log, checkpoint, &dataflow).await?;
         let note = format!(
@@ -190,27 +197,35 @@ impl Refresh<'_, '_> {
         run_again(dataflow, inlet, log, intent).await
     }
 
-    /// Tables that are looked up are those of the step from now on.
-    fn look_up_now(
-        &self,
-        step: &Step<'_>,
-        planned: &Planned,
-        dataflow: &mut Dataflow,
-        streams: &[Leaf<'_>],
-    ) -> Result<()> {
-        for leaf in self.update.leaves(&step.flow.query, "", false) {
-            let is_stream = streams.iter().any(|stream| stream.binding == leaf.binding);
-            let is_table = matches!(leaf.relation.target, RelationTarget::Table { .. });
-            if let Some(bound) = planned.bindings().get(&leaf.binding)
-                && is_table
-                && !is_stream
-            {
-                let provider: &Arc<dyn TableProvider> = &bound.provider;
-                dataflow.table_changed(&leaf.binding, provider)?;
-            }
-        }
-        Ok(())
+    /// What a flow with state looks rows up in, beside its streams.
+    fn looked_up<'s>(
+        &'s self,
+        step: &'s Step<'_>,
+        streams: &'s [Leaf<'_>],
+    ) -> impl Iterator<Item = Leaf<'s>> {
+        let leaves = self.update.leaves(&step.flow.query, "", false);
+        let is_stream =
+            |leaf: &Leaf<'_>| streams.iter().any(|stream| stream.binding == leaf.binding);
+        leaves.into_iter().filter(move |leaf| !is_stream(leaf))
     }
+}
+
+/// Rows to come are looked up in these relations as they are now.
+///
+/// # Errors
+/// [`StreamError::Columns`] if one has other columns than when the query was compiled.
+fn look_up<'l>(
+    planned: &Planned,
+    dataflow: &mut Dataflow,
+    leaves: impl Iterator<Item = Leaf<'l>>,
+) -> std::result::Result<(), StreamError> {
+    for leaf in leaves {
+        if let Some(bound) = planned.bindings().get(&leaf.binding) {
+            let provider: &Arc<dyn TableProvider> = &bound.provider;
+            dataflow.table_changed(&leaf.binding, provider)?;
+        }
+    }
+    Ok(())
 }
 
 /// New segments get names that no file of the state has.

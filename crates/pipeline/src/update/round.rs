@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tidegate_gate::KeyIndex;
 use tidegate_stream::Dataflow;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
 
 use tidegate_project::TableName;
 
@@ -52,6 +53,36 @@ pub(crate) struct Kept {
     /// Sinks whose identity another process has taken, by name, with what they are and that identity: a run does not take
     /// it back.
     pub(crate) fenced: Mutex<HashMap<String, (String, String)>>,
+    /// What is done beside rounds.
+    pub(crate) upkeep: Upkeep,
+}
+
+/// Work on tables that no round waits for.
+#[derive(Default)]
+pub(crate) struct Upkeep {
+    /// By table: one thing at a time.
+    running: Mutex<HashMap<String, JoinHandle<()>>>,
+}
+
+impl Upkeep {
+    /// Begins work on a table, unless some is going on.
+    pub(crate) fn begin(&self, table: &TableName, work: impl Future<Output = ()> + Send + 'static) {
+        let mut running = self.running.lock();
+        running.retain(|_, work| !work.is_finished());
+        running
+            .entry(table.key())
+            .or_insert_with(|| tokio::spawn(work));
+    }
+
+    /// Waits until all of it is done.
+    pub(crate) async fn finished(&self) {
+        let running = std::mem::take(&mut *self.running.lock());
+        for work in running.into_values() {
+            if let Err(error) = work.await {
+                tracing::warn!(%error, "the upkeep of a table broke off");
+            }
+        }
+    }
 }
 
 /// What a flow below is told.

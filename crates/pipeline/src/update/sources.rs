@@ -110,20 +110,22 @@ impl Reads {
         records.collect()
     }
 
+    /// Whether a relation that is read as a whole is known to be as the positions say it was; that of files may be without
+    /// being known to be.
+    pub(crate) fn is_as_known(&self, relation: &str, positions: &Positions) -> bool {
+        let read = self
+            .table_reads
+            .iter()
+            .find(|read| read.relation == relation);
+        read.is_some_and(|read| is_table_known(read, positions))
+    }
+
     /// Whether it reads exactly what the positions say was read: then the result is the same.
     pub(crate) fn unmoved(&self, positions: &Positions) -> bool {
-        let tables = self.table_reads.iter().all(|read| {
-            let position = positions.tables.get(&read.relation);
-            position.is_some_and(|position| {
-                position.table == read.table && position.version == read.until
-            })
-        });
-        let files = self.file_reads.iter().all(|read| {
-            let position = positions.file(&read.relation, &read.path);
-            position.is_some_and(|position| {
-                position.size == read.size && position.modified_ms == read.modified_ms
-            })
-        });
+        let mut tables = self.table_reads.iter();
+        let tables = tables.all(|read| is_table_known(read, positions));
+        let mut files = self.file_reads.iter();
+        let files = files.all(|read| is_file_known(read, positions));
         let known_files: usize = positions.files.values().map(BTreeMap::len).sum();
         let live = self
             .files
@@ -136,6 +138,20 @@ impl Reads {
             && self.table_reads.len() == positions.tables.len()
             && self.file_reads.len() == known_files
     }
+}
+
+/// Whether a file is as the positions say it was read.
+pub(crate) fn is_file_known(read: &FileRead, positions: &Positions) -> bool {
+    let position = positions.file(&read.relation, &read.path);
+    position.is_some_and(|position| {
+        position.size == read.size && position.modified_ms == read.modified_ms
+    })
+}
+
+/// Whether a table is at the version that the positions say was read.
+fn is_table_known(read: &TableRead, positions: &Positions) -> bool {
+    let position = positions.tables.get(&read.relation);
+    position.is_some_and(|position| position.table == read.table && position.version == read.until)
 }
 
 /// The binding of a path.

@@ -6,10 +6,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::buffer::Buffer;
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 use chrono::Utc;
 use datafusion::catalog::TableProvider;
@@ -28,7 +28,7 @@ use super::sources::{Leaf, Reads};
 use crate::error::{PipelineError, Result};
 use crate::gates::GateSettings;
 use crate::rows::Load;
-use crate::scan::{METADATA, POSITION, ScanContext};
+use crate::scan::{METADATA, Origin, POSITION, ScanContext};
 
 /// How much state a flow holds in memory before it spills.
 const STATE_BYTES: usize = 512 << 20;
@@ -339,9 +339,10 @@ impl Refresh<'_, '_> {
             }
             dataflow => dataflow?,
         };
-        // What is there when a bounded run begins has no order between its parts.
-        if self.update.round.is_none() {
-            dataflow.lock().hold();
+        match self.update.round {
+            // What is there when a bounded run begins has no order between its parts.
+            None => dataflow.lock().hold(),
+            Some(_) => expect(&mut dataflow.lock(), &step.reads, &streams)?,
         }
         let inlet = self
             .feed(&step.reads, from, scan, engine, &planned, &streams)
@@ -456,21 +457,21 @@ impl Refresh<'_, '_> {
         lake: &Lake,
         late: Vec<(String, RecordBatch)>,
     ) -> Result<Option<TableCommit>> {
-        let Some((_, first)) = late.first() else {
+        if late.is_empty() {
             return Ok(None);
-        };
-        let own = |field: &&Arc<arrow::datatypes::Field>| {
-            ![METADATA, POSITION].contains(&field.name().as_str())
-        };
-        let schema = first.schema();
-        let kept: Vec<usize> = (0..schema.fields().len())
-            .filter(|&at| own(&&schema.fields()[at]))
-            .collect();
-        let schema = Arc::new(schema.project(&kept)?);
-        let spec = late_spec(&self.table.name, schema);
+        }
+        let known = self.update.catalog.schema(&self.table.name.late());
+        let came: Vec<SchemaRef> = late.iter().map(|(_, rows)| rows.schema()).collect();
+        let columns = late_columns(known.iter().chain(&came)).map_err(|column| {
+            PipelineError::Request(format!(
+                "late rows of {} cannot be kept: the types of `{column}` differ from stream to stream",
+                self.table.name
+            ))
+        })?;
+        let spec = late_spec(&self.table.name, Arc::clone(&columns));
         let mut writer = lake.write_plan(&spec, &CommitMode::Append).await?.writer();
         for (_, rows) in &late {
-            writer.write(&rows.project(&kept)?)?;
+            writer.write(&aligned(rows, &columns)?)?;
         }
         Ok(Some(TableCommit {
             files: writer.finish()?,
@@ -478,6 +479,50 @@ impl Refresh<'_, '_> {
             mode: CommitMode::Append,
         }))
     }
+}
+
+/// The watermark waits for the first rows of the partitions that are read.
+fn expect(dataflow: &mut Dataflow, reads: &Reads, streams: &[Leaf<'_>]) -> Result<()> {
+    let now = Utc::now().timestamp_micros();
+    for leaf in streams {
+        let files = reads.files.get(&leaf.path);
+        if let Some(Origin::Records(records)) = files.map(|files| &files.origin) {
+            for partition in records.assigned() {
+                dataflow.expect(&leaf.binding, &partition, now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The columns of a table of late rows: those of the streams, by name. The error is the name of a column that has two types.
+pub(crate) fn late_columns<'s>(
+    schemas: impl Iterator<Item = &'s SchemaRef>,
+) -> std::result::Result<SchemaRef, String> {
+    let mut fields: Vec<FieldRef> = Vec::new();
+    for field in schemas.flat_map(|schema| schema.fields()) {
+        if [METADATA, POSITION].contains(&field.name().as_str()) {
+            continue;
+        }
+        match fields.iter().find(|known| known.name() == field.name()) {
+            Some(known) if known.data_type() != field.data_type() => {
+                return Err(field.name().clone());
+            }
+            Some(_) => {}
+            None => fields.push(Arc::new(field.as_ref().clone().with_nullable(true))),
+        }
+    }
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// Rows with these columns, NULL where they have none.
+fn aligned(rows: &RecordBatch, columns: &SchemaRef) -> Result<RecordBatch> {
+    let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
+        Some(column) => Arc::clone(column),
+        None => new_null_array(field.data_type(), rows.num_rows()),
+    };
+    let own = columns.fields().iter().map(column).collect();
+    Ok(RecordBatch::try_new(Arc::clone(columns), own)?)
 }
 
 /// How a flow gives its results: as the table says; or for good, which the query may refuse.
