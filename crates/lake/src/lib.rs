@@ -13,6 +13,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod change_feed;
 mod changes;
 mod commit;
 mod error;
@@ -37,6 +38,7 @@ mod upkeep;
 mod upsert;
 mod write;
 
+pub use change_feed::{CHANGE_TYPE, COMMIT_TIMESTAMP, COMMIT_VERSION, change_schema};
 pub use changes::Changes;
 pub use commit::{Commit, CommitMode, Committed, FlowStep};
 pub use error::{LakeError, LakeErrorKind};

@@ -10,6 +10,7 @@ use deltalake::kernel::Add;
 use object_store::ObjectMeta;
 use tidegate_project::TableName;
 
+use crate::change_feed;
 use crate::changes::{self, Changes};
 use crate::error::LakeError;
 use crate::history::{self, HistoryEntry};
@@ -280,6 +281,21 @@ impl LakeTable {
     /// [`LakeError::LogGone`] if the log no longer reaches back so far.
     pub async fn appended_since(&self, version: u64) -> Result<Changes, LakeError> {
         changes::appended_since(self, version).await
+    }
+
+    /// How rows changed after `version`, up to this version, with the columns of [`crate::change_schema`]; without a
+    /// version, all rows as inserts. Within a version, rows that go come before those that come; a row that goes and one
+    /// that comes with the same `key` are an update, if there is a key.
+    ///
+    /// # Errors
+    /// [`LakeError::LogGone`] if the log no longer reaches back so far, [`LakeError::NoVersion`] if what a version took
+    /// away is not known any more. A scan fails where the files of a version are gone.
+    pub async fn changes_since(
+        &self,
+        version: Option<u64>,
+        key: &[String],
+    ) -> Result<Arc<dyn TableProvider>, LakeError> {
+        change_feed::changes_since(self, version, key).await
     }
 }
 

@@ -4,7 +4,7 @@
 //! that everything there is to say about names and types is said without reading a row. What a flow needs when it runs
 //! (its output columns, whether it only copies columns) is kept.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -14,6 +14,7 @@ use datafusion::datasource::empty::EmptyTable;
 use sqlparser::ast::{SelectItem, SetExpr};
 use tidegate_engine::{Bindings, ColumnLineage, CopiedColumn, Planned};
 use tidegate_gate::{Contract, ContractColumn, quarantine_schema};
+use tidegate_lake::change_schema;
 use tidegate_project::{
     Diagnostic, Flow, FlowKind, Query, Relation, RelationTarget, Table, TableKind, TableName,
 };
@@ -54,8 +55,8 @@ pub(crate) struct CheckedFlow {
 pub(crate) struct Catalog {
     known: BTreeMap<String, Known>,
     flows: BTreeMap<usize, CheckedFlow>,
-    /// Tables whose rows are replaced by newer ones.
-    updated: BTreeSet<TableName>,
+    /// Tables whose rows are replaced by newer ones, with the columns by which that is done; without any, there is one row.
+    updated: BTreeMap<TableName, Vec<String>>,
     /// Mistakes and warnings, in dependency order.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
@@ -152,12 +153,17 @@ impl Catalog {
         self.note_late(table, flow, planned);
         for relation in relations.iter().filter(|relation| relation.streaming) {
             let name = relation.target.table();
-            if let Some(name) = name.filter(|name| self.updated.contains(*name)) {
+            let Some(name) = name else {
+                continue;
+            };
+            if relation.target.is_changes() {
+                self.check_changes(workspace, relation, name);
+            } else if self.updated.contains_key(name) {
                 let message =
                     format!("the rows of `{name}` are replaced, and are no stream of new rows");
                 let diagnostic = Diagnostic::error(codes::STREAM_OF_UPDATES, message)
                     .at(relation.place, "read as a stream")
-                    .help(format!("read it whole, in a MATERIALIZED VIEW; or give `{name}` rows that are final: a window with a WATERMARK, and 'tidegate.output' = 'append'"));
+                    .help(format!("read how they change, with STREAM table_changes('{name}'); or read it whole, in a MATERIALIZED VIEW; or give `{name}` rows that are final: a window with a WATERMARK, and 'tidegate.output' = 'append'"));
                 self.diagnostics.push(diagnostic);
             }
         }
@@ -185,7 +191,10 @@ impl Catalog {
         match compile(engine, planned, table, &leaves, &spill) {
             Ok(dataflow) => {
                 if dataflow.updates() {
-                    self.updated.insert(table.name.clone());
+                    let schema = dataflow.schema();
+                    let key = dataflow.key().iter().map(|at| schema.field(*at).name());
+                    let key = key.cloned().collect();
+                    self.updated.insert(table.name.clone(), key);
                 }
                 Ok(())
             }
@@ -201,6 +210,36 @@ impl Catalog {
                 other => Err(PipelineError::Stream(Box::new(other))),
             },
             Err(other) => Err(other),
+        }
+    }
+
+    /// Whether a relation has versions whose rows can be compared.
+    fn check_changes(&mut self, workspace: &Workspace, relation: &Relation, name: &TableName) {
+        let table = workspace.project.table(name);
+        let has_versions = |table: &Table| {
+            matches!(
+                table.kind,
+                TableKind::StreamingTable | TableKind::MaterializedView
+            )
+        };
+        if table.is_some_and(|table| !has_versions(table)) {
+            let message = format!("`{name}` is no table whose rows change");
+            let diagnostic = Diagnostic::error(codes::STREAM_OF_UPDATES, message)
+                .at(relation.place, "its changes are read here")
+                .help("table_changes takes a streaming table or a materialized view");
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// The columns by which the rows of a table are told apart: its primary key, or those by which its flow replaces them;
+    /// empty if there are none.
+    pub(crate) fn key(&self, workspace: &Workspace, name: &TableName) -> Vec<String> {
+        let declared = workspace.project.table(name);
+        let declared = declared.map(|table| &table.primary_key);
+        match (declared, self.updated.get(name)) {
+            (Some(key), _) if !key.is_empty() => key.clone(),
+            (_, Some(key)) => key.clone(),
+            _ => Vec::new(),
         }
     }
 
@@ -296,7 +335,13 @@ impl Catalog {
                 continue;
             }
             let bound: Option<Arc<dyn TableProvider>> = match &relation.target {
-                RelationTarget::Table { name, .. } => self.empty_table(name),
+                RelationTarget::Table { name, changes, .. } => match changes {
+                    true => self.schema(name).map(|schema| {
+                        let schema = change_schema(&schema);
+                        Arc::new(EmptyTable::new(schema)) as Arc<dyn TableProvider>
+                    }),
+                    false => self.empty_table(name),
+                },
                 RelationTarget::Files {
                     path,
                     format,

@@ -401,6 +401,8 @@ pub enum RelationTarget {
         name: TableName,
         /// The version asked for, if not the latest.
         as_of: Option<AsOf>,
+        /// `table_changes('name')`: not its rows are meant, but how they change, each with what happened to it and when.
+        changes: bool,
     },
     /// Files by path: `read_files(…)`, or ``csv.`path` `` and the like.
     Files {
@@ -425,6 +427,11 @@ pub enum RelationTarget {
 }
 
 impl RelationTarget {
+    /// Whether it is the changes of a table.
+    pub fn is_changes(&self) -> bool {
+        matches!(self, RelationTarget::Table { changes: true, .. })
+    }
+
     /// The table or topic of the project that it names.
     pub fn table(&self) -> Option<&TableName> {
         match self {

@@ -117,7 +117,9 @@ impl Workspace {
             };
             for flow in project.flows_into(&table.name) {
                 for leaf in over.leaves(&flow.query, "", false) {
-                    let from = leaf.relation.target.table();
+                    let target = &leaf.relation.target;
+                    // How rows change is known when they are committed.
+                    let from = target.table().filter(|_| !target.is_changes());
                     let from = from.and_then(|name| project.graph.index(name));
                     if let Some(from) =
                         from.filter(|from| leaf.streaming && selected.contains(from))

@@ -451,7 +451,10 @@ impl<'u, 'w> Refresh<'u, 'w> {
         });
         if let Some(round) = &self.update.round
             && self.update.leaves(query, "", false).iter().any(|leaf| {
-                let name = leaf.relation.target.table().filter(|_| leaf.streaming);
+                let target = &leaf.relation.target;
+                let name = target
+                    .table()
+                    .filter(|_| leaf.streaming && !target.is_changes());
                 name.is_some_and(|name| round.hubs.contains_key(&name.key()))
             })
         {

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tidegate_connect::live::Start;
 use tidegate_connect::{ConnectError, FileEntry};
 use tidegate_engine::{Bindings, Planned};
-use tidegate_lake::{AsOf, FileRead, LakeTable, Offsets, Positions, TableRead};
+use tidegate_lake::{AsOf, FileRead, LakeTable, Offsets, Positions, TableRead, change_schema};
 use tidegate_project::{Query, RecordSource, Relation, RelationTarget, TableKind, TableName};
 
 use super::Update;
@@ -213,12 +213,16 @@ impl<'w> Update<'w> {
                 continue;
             }
             match &leaf.relation.target {
-                RelationTarget::Table { name, as_of } => {
+                RelationTarget::Table {
+                    name,
+                    as_of,
+                    changes,
+                } => {
                     if system::schema(name).is_some() {
                         reads.unversioned = true;
                         continue;
                     }
-                    let hub = self.round.as_ref().filter(|_| leaf.streaming);
+                    let hub = self.round.as_ref().filter(|_| leaf.streaming && !changes);
                     let hub = hub.and_then(|round| round.hubs.get(&name.key()));
                     let base = hub.map(|hub| hub.base);
                     let stored = match base {
@@ -434,8 +438,8 @@ impl<'w> Update<'w> {
                             }
                             Arc::new(ViewTable::new(bound.logical_plan().clone(), None))
                         }
-                        (RelationTarget::Table { name, .. }, None) => {
-                            self.bind_table(name, &path, reads).await?
+                        (RelationTarget::Table { name, changes, .. }, None) => {
+                            self.bind_table(name, *changes, &path, reads).await?
                         }
                         (RelationTarget::Files { .. } | RelationTarget::Records { .. }, None) => {
                             Arc::new(self.bind_files(relation, &path, reads, scan)?)
@@ -460,9 +464,11 @@ impl<'w> Update<'w> {
         Ok(workspace.engine()?.plan(view, &bindings, self.files())?)
     }
 
+    /// Binds a table of the project to what its epoch reads of it: all rows, new ones, or `changes`.
     pub(crate) async fn bind_table(
         &self,
         name: &TableName,
+        changes: bool,
         path: &str,
         reads: &Reads,
     ) -> Result<Arc<dyn TableProvider>> {
@@ -478,9 +484,17 @@ impl<'w> Update<'w> {
                     name: name.to_string(),
                     nearest: None,
                 })?;
+            let schema = match changes {
+                true => change_schema(&schema),
+                false => schema,
+            };
             return Ok(Arc::new(EmptyTable::new(schema)));
         };
         let table = table.at(AsOf::Version(read.until)).await?;
+        if changes {
+            let key = self.catalog.key(self.workspace, name);
+            return Ok(table.changes_since(read.after, &key).await?);
+        }
         match read.after {
             Some(after) => Ok(table.appended_since(after).await?.provider()),
             None => Ok(table.provider()),

@@ -386,10 +386,13 @@ impl Refresh<'_, '_> {
                 feeds.scan(binding, &table, columns)?;
                 continue;
             }
-            let RelationTarget::Table { name, .. } = &leaf.relation.target else {
+            let RelationTarget::Table { name, changes, .. } = &leaf.relation.target else {
                 continue;
             };
-            let provider = self.update.bind_table(name, &leaf.path, reads).await?;
+            let provider = self
+                .update
+                .bind_table(name, *changes, &leaf.path, reads)
+                .await?;
             columns.extend(of_time(&provider.schema()));
             let columns = Columns::new(provider.schema(), columns);
             let round = self.update.round.as_ref().zip(handed_to);

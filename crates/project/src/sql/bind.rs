@@ -312,7 +312,11 @@ impl Binder<'_> {
         }
         let written: Vec<String> = parts.iter().map(|part| part.value.clone()).collect();
         match self.context.namespace.resolve(&written) {
-            Some(name) => Ok(Some(RelationTarget::Table { name, as_of })),
+            Some(name) => Ok(Some(RelationTarget::Table {
+                name,
+                as_of,
+                changes: false,
+            })),
             None => Err(Box::new(too_many_parts(decoration.place))),
         }
     }
@@ -344,13 +348,16 @@ impl Binder<'_> {
         if is("read_topic") {
             return self.read_topic(arguments, decoration).map(Some);
         }
+        if is("table_changes") {
+            return self.table_changes(arguments, decoration).map(Some);
+        }
         if decoration.streaming || decoration.watermark.is_some() {
             let name: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
             let message = format!("`{}` cannot be read as a stream", name.join("."));
             self.refuse(
                 &message,
                 decoration.place,
-                "STREAM takes a table, read_files('folder', …), read_kafka(…) or read_topic('name')",
+                "STREAM takes a table, read_files('folder', …), read_kafka(…), read_topic('name') or table_changes('name')",
             );
         }
         Ok(None)

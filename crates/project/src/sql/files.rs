@@ -86,6 +86,44 @@ impl Binder<'_> {
         }
     }
 
+    /// `STREAM table_changes('name')`.
+    pub(super) fn table_changes(
+        &mut self,
+        arguments: &[FunctionArg],
+        decoration: &Decoration,
+    ) -> Parsed<RelationTarget> {
+        let takes = "table_changes takes the name of a table, and is read as a stream";
+        let wrong = |words: &str, help: &str| {
+            let diagnostic = Diagnostic::error(codes::BAD_OPTION, takes);
+            Err(Box::new(diagnostic.at(decoration.place, words).help(help)))
+        };
+        let reader = self.arguments(arguments, takes)?;
+        let name = reader.path.as_ref().map(|name| {
+            let parts: Vec<String> = name.value.split('.').map(str::to_owned).collect();
+            self.context().namespace.resolve(&parts)
+        });
+        let Some(Some(name)) = name else {
+            return wrong(
+                "the name of the table is missing",
+                "write `STREAM table_changes('name')`",
+            );
+        };
+        if !reader.options.is_empty() {
+            return wrong("it has no options", "write `STREAM table_changes('name')`");
+        }
+        if !decoration.streaming {
+            return wrong(
+                "this is not",
+                "write `STREAM table_changes('name')`; two versions are compared by reading the table `VERSION AS OF` both",
+            );
+        }
+        Ok(RelationTarget::Table {
+            name,
+            as_of: None,
+            changes: true,
+        })
+    }
+
     /// At most one argument without a name, and options.
     fn arguments(&self, arguments: &[FunctionArg], takes: &str) -> Parsed<ReaderOptions> {
         let mut reader = ReaderOptions::default();

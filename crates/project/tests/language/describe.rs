@@ -137,7 +137,12 @@ fn describe_query(text: &mut String, project: &Project, query: &Query) {
     for relation in &query.relations {
         let stream = flag(relation.streaming, "stream ");
         let target = match &relation.target {
-            RelationTarget::Table { name, as_of } => match as_of {
+            RelationTarget::Table {
+                name,
+                changes: true,
+                ..
+            } => format!("changes of {name}"),
+            RelationTarget::Table { name, as_of, .. } => match as_of {
                 Some(as_of) => format!("{name} {as_of}"),
                 None => name.to_string(),
             },

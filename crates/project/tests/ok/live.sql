@@ -31,3 +31,6 @@ CREATE SINK out TO topic('alerts', key => 'card', format => json) AS SELECT * FR
 CREATE SINK elsewhere TO kafka(bootstrapServers => 'localhost:9092', topic => 'alerts', exactlyOnce => true)
 COMMENT 'for the others'
 AS SELECT * FROM STREAM velocity;
+
+CREATE STREAMING TABLE changed AS
+SELECT card, n, _change_type FROM STREAM table_changes('velocity') AS v WHERE _change_type <> 'update_preimage';

@@ -30,15 +30,19 @@ SELECT card, window(ts, '1 minute', '30 seconds') AS w, count(*) AS n, sum(amoun
 FROM STREAM accepted WATERMARK ts DELAY OF INTERVAL 30 SECONDS
 GROUP BY card, window(ts, '1 minute', '30 seconds');
 CREATE STREAMING TABLE totals AS SELECT card, count(*) AS n, sum(amount) AS total FROM STREAM accepted GROUP BY card;
+CREATE STREAMING TABLE followed AS
+SELECT card, sum(CASE WHEN _change_type IN ('delete', 'update_preimage') THEN -total ELSE total END) AS total
+FROM STREAM table_changes('totals') GROUP BY card;
 CREATE SINK leaving TO topic('out', key => 'card') AS SELECT id, card, amount FROM STREAM accepted WHERE amount > 50;
 ";
 
 /// What is compared. What a sink sent may be there more than once.
-const ROWS: [&str; 5] = [
+const ROWS: [&str; 6] = [
     "SELECT * FROM accepted ORDER BY id",
     "SELECT raw, source, line FROM accepted__quarantine ORDER BY source, line",
     "SELECT card, w.start, w.end, n, total FROM windows ORDER BY ALL",
     "SELECT * FROM totals ORDER BY card",
+    "SELECT * FROM followed ORDER BY card",
     "SELECT DISTINCT id, card, amount FROM read_topic('out', schema => 'id BIGINT, card STRING, amount BIGINT') ORDER BY id",
 ];
 
