@@ -4,15 +4,16 @@ use std::path::Path;
 
 use crate::examples;
 use crate::failure::Failure;
-use crate::kafka::{Broker, PASSWORD, Registry, USER};
+use crate::kafka::{Broker, Certificates, PASSWORD, Registry, STORE_PASSWORD, USER};
 use crate::places::{Places, make_folder};
 use crate::process::Call;
 use crate::venv::{self, Environment};
 
 /// Starts a broker and runs the tests that ask for one.
 pub fn run(places: &Places) -> Result<(), Failure> {
-    let broker = Broker::start(None, places)?;
-    let registry = Registry::start(places)?;
+    let certificates = Certificates::make()?;
+    let broker = Broker::start(None, &certificates, places)?;
+    let registry = Registry::start(&certificates, places)?;
     let python = venv::ensure(Environment::Streams, places)?;
     follow(&broker, &python, places)?;
     for tests in [["--lib", ""], ["--test", "cli"]] {
@@ -23,7 +24,13 @@ pub fn run(places: &Places) -> Result<(), Failure> {
             .arg("on_a_real_broker")
             .env("TIDEGATE_KAFKA", &broker.address)
             .env("TIDEGATE_KAFKA_GUARDED", &broker.guarded)
+            .env("TIDEGATE_KAFKA_SEALED", &broker.sealed)
+            .env("TIDEGATE_KAFKA_CERTIFIED", &broker.certified)
             .env("TIDEGATE_REGISTRY", &registry.address)
+            .env("TIDEGATE_REGISTRY_SEALED", &registry.sealed)
+            .env("TIDEGATE_AUTHORITY", &certificates.authority)
+            .env("TIDEGATE_CLIENT_STORE", &certificates.client)
+            .env("TIDEGATE_STORE_PASSWORD", STORE_PASSWORD)
             .env("TIDEGATE_KAFKA_USER", USER)
             .env("TIDEGATE_KAFKA_PASSWORD", PASSWORD)
             .env("TIDEGATE_FOREIGN_PYTHON", &python)

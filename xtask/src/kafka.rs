@@ -31,11 +31,18 @@ pub struct Arguments {
 
 /// Starts a broker and keeps it until this process is ended.
 pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
-    let mut broker = Broker::start(arguments.port, places)?;
+    let certificates = Certificates::make()?;
+    let mut broker = Broker::start(arguments.port, &certificates, places)?;
     println!("Kafka at {} (end it with Ctrl-C)", broker.address);
     println!(
         "with a password ({USER}, {PASSWORD:?}) at {}",
         broker.guarded
+    );
+    println!(
+        "with TLS at {}, with a password as well at {}; the authority is {}",
+        broker.certified,
+        broker.sealed,
+        certificates.authority.display()
     );
     let status = broker.process.wait();
     let status = status.map_err(Failure::file("wait for", "the broker"))?;
@@ -50,20 +57,28 @@ pub struct Broker {
     pub address: String,
     /// The same with SASL (PLAIN and SCRAM-SHA-256).
     pub guarded: String,
+    /// The same with SASL over TLS.
+    pub sealed: String,
+    /// With TLS, for clients that have the certificate.
+    pub certified: String,
     process: Child,
     _folder: tempfile::TempDir,
 }
 
 impl Broker {
     /// Formats a node and starts it.
-    pub fn start(port: Option<u16>, places: &Places) -> Result<Self, Failure> {
+    pub fn start(
+        port: Option<u16>,
+        certificates: &Certificates,
+        places: &Places,
+    ) -> Result<Self, Failure> {
         let jars = ensure(places)?;
         let folder = tempfile::tempdir().map_err(Failure::file("make", "a temporary folder"))?;
-        let [clients, guarded, controller] = free_ports()?;
-        let clients = port.unwrap_or(clients);
+        let mut ports = Ports::free()?;
+        ports.clients = port.unwrap_or(ports.clients);
         let settings = folder.path().join("server.properties");
         let data = folder.path().join("data");
-        write(&settings, properties(clients, guarded, controller, &data))?;
+        write(&settings, properties(&ports, certificates, &data))?;
         let scram = format!("SCRAM-SHA-256=[name={USER},password={PASSWORD}]");
         java(&jars, folder.path())
             .args(["kafka.tools.StorageTool", "format", "--cluster-id"])
@@ -85,8 +100,10 @@ impl Broker {
             .spawn()
             .map_err(Failure::file("start", "java"))?;
         let mut broker = Self {
-            address: format!("127.0.0.1:{clients}"),
-            guarded: format!("127.0.0.1:{guarded}"),
+            address: format!("127.0.0.1:{}", ports.clients),
+            guarded: format!("127.0.0.1:{}", ports.guarded),
+            sealed: format!("127.0.0.1:{}", ports.sealed),
+            certified: format!("127.0.0.1:{}", ports.certified),
             process,
             _folder: folder,
         };
@@ -125,27 +142,92 @@ impl Drop for Broker {
     }
 }
 
+/// Certificates that vouch for themselves: one for servers of this machine, and one for a client. They go with this value.
+#[derive(Debug)]
+pub struct Certificates {
+    /// What servers show, as a PEM file: who trusts it trusts them.
+    pub authority: PathBuf,
+    /// What the client shows, with its key (PKCS#12).
+    pub client: PathBuf,
+    server: PathBuf,
+    /// The client's, as servers take it.
+    trusted: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+/// The password of all stores of certificates; nobody but this machine sees them.
+pub const STORE_PASSWORD: &str = "let me in, too";
+
+impl Certificates {
+    /// Makes them, with Java's own tool.
+    pub fn make() -> Result<Self, Failure> {
+        let folder = tempfile::tempdir().map_err(Failure::file("make", "a temporary folder"))?;
+        let path = |name: &str| folder.path().join(name);
+        let (server, client) = (path("server.p12"), path("client.p12"));
+        let (authority, shown, trusted) = (path("ca.pem"), path("client.pem"), path("trust.p12"));
+        let keytool = |words: &[&str], store: &Path| {
+            Call::new("keytool")
+                .or_say("install Java 17")
+                .args(words)
+                .args(["-alias", "own", "-storetype", "PKCS12"])
+                .args(["-storepass", STORE_PASSWORD, "-keystore"])
+                .arg(store)
+        };
+        for (store, shown) in [(&server, &authority), (&client, &shown)] {
+            let pair = ["-genkeypair", "-keyalg", "RSA", "-keysize", "2048"];
+            keytool(&pair, store)
+                .args(["-validity", "30", "-dname", "CN=127.0.0.1"])
+                .args(["-ext", "san=ip:127.0.0.1"])
+                .quiet()?;
+            keytool(&["-exportcert", "-rfc"], store)
+                .arg("-file")
+                .arg(shown)
+                .quiet()?;
+        }
+        keytool(&["-importcert", "-noprompt"], &trusted)
+            .arg("-file")
+            .arg(&shown)
+            .quiet()?;
+        Ok(Self {
+            authority,
+            client,
+            server,
+            trusted,
+            _folder: folder,
+        })
+    }
+}
+
 /// A running Schema Registry (Apicurio's, which speaks Confluent's language); it ends with this value.
 #[derive(Debug)]
 pub struct Registry {
     /// Its address, as the option `schemaRegistry` takes it.
     pub address: String,
+    /// The same with TLS.
+    pub sealed: String,
     process: Child,
     _folder: tempfile::TempDir,
 }
 
 impl Registry {
     /// Starts one that keeps its schemas in memory.
-    pub fn start(places: &Places) -> Result<Self, Failure> {
+    pub fn start(certificates: &Certificates, places: &Places) -> Result<Self, Failure> {
         let home = ensure_registry(places)?;
         let folder = tempfile::tempdir().map_err(Failure::file("make", "a temporary folder"))?;
-        let [port] = free_ports()?;
+        let [port, sealed] = free_ports()?;
+        let mut store = std::ffi::OsString::from("-Dquarkus.http.ssl.certificate.key-store-file=");
+        store.push(&certificates.server);
         let log = folder.path().join("log.txt");
         let output = File::create(&log).map_err(Failure::file("make", &log))?;
         let errors = output.try_clone().map_err(Failure::file("make", &log))?;
         let process = Command::new("java")
             .args(["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
             .arg(format!("-Dquarkus.http.port={port}"))
+            .arg(format!("-Dquarkus.http.ssl-port={sealed}"))
+            .arg(store)
+            .arg(format!(
+                "-Dquarkus.http.ssl.certificate.key-store-password={STORE_PASSWORD}"
+            ))
             .args(["-Dquarkus.http.host=127.0.0.1", "-jar"])
             .arg(home.join(format!("apicurio-registry-app-{REGISTRY}-runner.jar")))
             .current_dir(folder.path())
@@ -156,6 +238,7 @@ impl Registry {
             .map_err(Failure::file("start", "java"))?;
         let mut registry = Self {
             address: format!("http://127.0.0.1:{port}/apis/ccompat/v7"),
+            sealed: format!("https://127.0.0.1:{sealed}/apis/ccompat/v7"),
             process,
             _folder: folder,
         };
@@ -273,19 +356,53 @@ fn free_ports<const N: usize>() -> Result<[u16; N], Failure> {
     Ok(ports)
 }
 
+/// Where a broker listens.
+struct Ports {
+    clients: u16,
+    guarded: u16,
+    sealed: u16,
+    certified: u16,
+    controller: u16,
+}
+
+impl Ports {
+    fn free() -> Result<Self, Failure> {
+        let [clients, guarded, sealed, certified, controller] = free_ports()?;
+        Ok(Self {
+            clients,
+            guarded,
+            sealed,
+            certified,
+            controller,
+        })
+    }
+}
+
 /// The settings of a node that is broker and controller in one.
-fn properties(clients: u16, guarded: u16, controller: u16, data: &Path) -> String {
+fn properties(ports: &Ports, certificates: &Certificates, data: &Path) -> String {
     let login = |module: &str| format!("org.apache.kafka.common.security.{module} required");
     let plain = format!(
         "{} username=\"{USER}\" password=\"{PASSWORD}\" user_{USER}=\"{PASSWORD}\";",
         login("plain.PlainLoginModule")
     );
     let scram = format!("{};", login("scram.ScramLoginModule"));
-    let protocols = "CLIENTS:PLAINTEXT,GUARDED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT";
-    let advertised = format!("CLIENTS://127.0.0.1:{clients},GUARDED://127.0.0.1:{guarded}");
-    let listeners = format!("{advertised},CONTROLLER://127.0.0.1:{controller}");
-    let voter = format!("1@127.0.0.1:{controller}");
-    let data = data.display().to_string();
+    let protocols = "CLIENTS:PLAINTEXT,GUARDED:SASL_PLAINTEXT,SEALED:SASL_SSL,CERTIFIED:SSL,CONTROLLER:PLAINTEXT";
+    let advertised = [
+        ("CLIENTS", ports.clients),
+        ("GUARDED", ports.guarded),
+        ("SEALED", ports.sealed),
+        ("CERTIFIED", ports.certified),
+    ];
+    let advertised = advertised.map(|(name, port)| format!("{name}://127.0.0.1:{port}"));
+    let advertised = advertised.join(",");
+    let listeners = format!("{advertised},CONTROLLER://127.0.0.1:{}", ports.controller);
+    let voter = format!("1@127.0.0.1:{}", ports.controller);
+    let shown = |path: &Path| path.display().to_string();
+    let (data, server, trusted) = (
+        shown(data),
+        shown(&certificates.server),
+        shown(&certificates.trusted),
+    );
     [
         ("process.roles", "broker,controller"),
         ("node.id", "1"),
@@ -301,6 +418,19 @@ fn properties(clients: u16, guarded: u16, controller: u16, data: &Path) -> Strin
             "listener.name.guarded.scram-sha-256.sasl.jaas.config",
             &scram,
         ),
+        ("listener.name.sealed.plain.sasl.jaas.config", &plain),
+        (
+            "listener.name.sealed.scram-sha-256.sasl.jaas.config",
+            &scram,
+        ),
+        ("listener.name.certified.ssl.client.auth", "required"),
+        ("ssl.keystore.type", "PKCS12"),
+        ("ssl.keystore.location", &server),
+        ("ssl.keystore.password", STORE_PASSWORD),
+        ("ssl.key.password", STORE_PASSWORD),
+        ("ssl.truststore.type", "PKCS12"),
+        ("ssl.truststore.location", &trusted),
+        ("ssl.truststore.password", STORE_PASSWORD),
         ("log.dirs", &data),
         ("auto.create.topics.enable", "false"),
         ("delete.topic.enable", "true"),

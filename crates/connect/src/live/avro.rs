@@ -40,10 +40,7 @@ impl AvroCodec {
     pub fn new(options: &LiveOptions) -> Result<Self> {
         let schemas = match (given(options)?, &options.registry) {
             (Some(text), _) => Schemas::Given(Arc::new(parse("the Avro schema", &text)?)),
-            (None, Some(address)) => {
-                let credentials = options.registry_credentials.clone();
-                Schemas::Registry(Arc::new(Registry::new(address, credentials)?))
-            }
+            (None, Some(address)) => Schemas::Registry(Arc::new(Registry::new(address, options)?)),
             (None, None) => return Err(no_schema()),
         };
         Ok(Self {

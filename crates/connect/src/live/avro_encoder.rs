@@ -39,7 +39,7 @@ impl AvroEncoder {
     pub fn new(options: &LiveOptions, topic: &str) -> Result<Self> {
         let text = given(options)?;
         let registry = options.registry.as_deref().map(|address| {
-            let registry = Registry::new(address, options.registry_credentials.clone())?;
+            let registry = Registry::new(address, options)?;
             Ok::<_, ConnectError>((registry, format!("{topic}-value")))
         });
         if text.is_none() && registry.is_none() {

@@ -51,6 +51,8 @@ pub struct LiveOptions {
     pub registry: Option<String>,
     /// Name and password for the Schema Registry.
     pub registry_credentials: Option<(String, String)>,
+    /// A PEM file of the authorities that have signed its certificate, beside those of the machine.
+    pub registry_authorities: Option<String>,
     /// An Avro schema, as JSON.
     pub avro_schema: Option<String>,
     /// The file of an Avro schema (`.avsc`).
@@ -132,12 +134,13 @@ impl LiveOptions {
 }
 
 /// The options that say where the schema of values is.
-const SCHEMA_OPTIONS: [&str; 7] = [
+const SCHEMA_OPTIONS: [&str; 8] = [
     "avroSchema",
     "messageName",
     "protoFile",
     "schemaFile",
     "schemaRegistry",
+    "schemaRegistry.ca",
     "schemaregistry.password",
     "schemaregistry.user",
 ];
@@ -243,6 +246,12 @@ pub static LIVE_OPTIONS: &[LiveOptionSpec] = &[
         expected: "the address of a Schema Registry",
         help: "Where the schemas of Avro and Protobuf values are; with schemaRegistry.user and schemaRegistry.password.",
         set: |o, v| put(&mut o.registry, v),
+    },
+    LiveOptionSpec {
+        names: &["schemaRegistry.ca"],
+        expected: "the path of a PEM file",
+        help: "The authority that has signed the registry's certificate, if the machine does not know it.",
+        set: |o, v| put(&mut o.registry_authorities, v),
     },
     LiveOptionSpec {
         names: &["startingOffsets"],

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::runtime::Builder;
 
+use super::LiveOptions;
 use crate::error::{ConnectError, Result};
 
 /// How long one question may take.
@@ -71,8 +72,8 @@ struct Id {
 }
 
 impl Registry {
-    /// A client of the registry at `address`.
-    pub(crate) fn new(address: &str, credentials: Option<(String, String)>) -> Result<Self> {
+    /// A client of the registry at `address`, who it is and whom it trusts as `options` say.
+    pub(crate) fn new(address: &str, options: &LiveOptions) -> Result<Self> {
         let fail = |message: String| ConnectError::Live {
             source_name: "the Schema Registry".to_owned(),
             message,
@@ -83,13 +84,27 @@ impl Registry {
             return Err(fail(format!("{address} is no address of a web server")));
         }
         // A connection belongs to the runtime of its question.
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder()
             .timeout(ANSWER)
-            .pool_max_idle_per_host(0)
-            .build();
+            .pool_max_idle_per_host(0);
+        if let Some(path) = &options.registry_authorities {
+            let pem =
+                std::fs::read(path).map_err(|error| ConnectError::from_io(path.clone(), error))?;
+            let authorities = reqwest::Certificate::from_pem_bundle(&pem);
+            let authorities = authorities.ok().filter(|some| !some.is_empty());
+            let authorities = authorities.ok_or_else(|| ConnectError::OptionValue {
+                name: "schemaRegistry.ca",
+                value: path.clone(),
+                expected: "the path of a PEM file with certificates".to_owned(),
+            })?;
+            for authority in authorities {
+                client = client.add_root_certificate(authority);
+            }
+        }
+        let client = client.build();
         Ok(Self {
             address: address.trim_end_matches('/').to_owned(),
-            credentials,
+            credentials: options.registry_credentials.clone(),
             client: client.map_err(|error| fail(error.to_string()))?,
             known: Mutex::default(),
         })
@@ -201,6 +216,14 @@ impl Registry {
                     return Err(self.failed(&format!("{status}: {}", text.trim())));
                 }
                 Ok((status, text)) => format!("{status}: {}", text.trim()),
+                // It will be no other the next time.
+                Err(message) if message.contains("certificate") => {
+                    return Err(ConnectError::Live {
+                        source_name: format!("the Schema Registry {}", self.address),
+                        message,
+                        help: "name the authority's PEM file with schemaRegistry.ca".to_owned(),
+                    });
+                }
                 Err(message) => message,
             };
             if begun.elapsed() > PATIENCE {
@@ -335,7 +358,7 @@ pub(crate) mod tests {
                 r#"{"schema":"inner","id":1,"references":[]}"#,
             ),
         ]);
-        let registry = Registry::new(&answers.address, None).unwrap();
+        let registry = Registry::new(&answers.address, &LiveOptions::default()).unwrap();
         let found = registry.schema(3).unwrap().unwrap();
         assert_eq!(found.kind, "PROTOBUF");
         let inner = ("a.proto".to_owned(), "inner".to_owned());
@@ -348,7 +371,7 @@ pub(crate) mod tests {
         let answers = Answers::start(&[("/schemas/ids/3", r#"{"schema":"main"}"#)]);
         let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let registry = Registry::new(&answers.address, None).unwrap();
+            let registry = Registry::new(&answers.address, &LiveOptions::default()).unwrap();
             assert!(registry.schema(3).unwrap().is_some());
             drop(registry);
         });
@@ -359,12 +382,12 @@ pub(crate) mod tests {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", free.local_addr().unwrap());
         drop(free);
-        let error = Registry::new(&address, None)
+        let error = Registry::new(&address, &LiveOptions::default())
             .unwrap()
             .schema(1)
             .unwrap_err();
         assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
         assert_eq!(error.kind(), crate::ErrorKind::Retry);
-        assert!(Registry::new("localhost", None).is_err());
+        assert!(Registry::new("localhost", &LiveOptions::default()).is_err());
     }
 }

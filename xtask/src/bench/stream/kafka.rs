@@ -11,7 +11,7 @@ use super::{Setting, bounded, thousands};
 use crate::bench::contest::{self, Contestant, Outcome};
 use crate::bench::report;
 use crate::failure::Failure;
-use crate::kafka::{Broker, Registry};
+use crate::kafka::{Broker, Certificates, Registry};
 use crate::places::{make_folder, write};
 use crate::process::Call;
 use crate::venv::{self, Environment};
@@ -56,9 +56,10 @@ impl Topic {
 
 /// Measures and returns the tables.
 pub fn measure(setting: &Setting, rows: u64) -> Result<String, Failure> {
+    let certificates = Certificates::make()?;
     let servers = Servers {
-        broker: Broker::start(None, setting.places)?,
-        registry: Registry::start(setting.places)?,
+        broker: Broker::start(None, &certificates, setting.places)?,
+        registry: Registry::start(&certificates, setting.places)?,
         python: venv::ensure(Environment::Streams, setting.places)?,
     };
     let events = events::cached(&Shape::of_payments(rows), setting)?;

@@ -43,6 +43,8 @@ pub(super) fn common(servers: &str, settings: &BTreeMap<String, String>) -> Resu
         .set("socket.keepalive.enable", "true")
         .set("reconnect.backoff.max.ms", "2000")
         .set("receive.message.max.bytes", "2000000000")
+        // OpenSSL is our own, and does not know where this machine keeps its authorities.
+        .set("ssl.ca.location", "probe")
         .set_log_level(RDKafkaLogLevel::Warning);
     for (name, value) in settings {
         let unknown = OF_JAVA.iter().find(|(java, _)| java == name);

@@ -232,6 +232,116 @@ fn on_a_real_broker_passwords_are_asked_for() {
     }
 }
 
+/// A source that has a password, or a certificate, and trusts whom these settings say.
+fn sealed(topic: &str, settings: &[(&str, &str)]) -> KafkaSource {
+    let own = [("subscribe", topic)];
+    let pairs = own.iter().chain(settings).copied();
+    KafkaSource::new(LiveOptions::take(pairs).unwrap().0).unwrap()
+}
+
+/// What is said when a source that cannot be read is opened, and that it is said at once.
+#[track_caller]
+fn refusal(mut source: KafkaSource) -> String {
+    let begun = Instant::now();
+    let error = source.seek(&Positions::new()).unwrap_err().to_string();
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{error}: said late"
+    );
+    error
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_what_is_sealed_is_read_by_whom_it_trusts() {
+    let topic = topic("sealed", "2");
+    foreign(&["produce", &topic, "3"]);
+    let (servers, authority) = (
+        variable("TIDEGATE_KAFKA_SEALED"),
+        variable("TIDEGATE_AUTHORITY"),
+    );
+    let (user, password) = (
+        variable("TIDEGATE_KAFKA_USER"),
+        variable("TIDEGATE_KAFKA_PASSWORD"),
+    );
+    let login = |password| {
+        [
+            ("bootstrapServers", servers.as_str()),
+            ("kafka.security.protocol", "SASL_SSL"),
+            ("kafka.sasl.mechanism", "SCRAM-SHA-256"),
+            ("kafka.sasl.username", user.as_str()),
+            ("kafka.sasl.password", password),
+        ]
+    };
+    let trust = ("kafka.ssl.ca.location", authority.as_str());
+    let right: Vec<_> = login(&password).into_iter().chain([trust]).collect();
+    assert_eq!(read_up(&mut sealed(&topic, &right)).0.len(), 3);
+    let error = refusal(sealed(&topic, &login(&password)));
+    assert!(error.contains("ssl.ca.location"), "{error}");
+    let wrong: Vec<_> = login("wrong").into_iter().chain([trust]).collect();
+    let error = refusal(sealed(&topic, &wrong));
+    assert!(error.to_lowercase().contains("auth"), "{error}");
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_a_certificate_is_shown_and_asked_for() {
+    let topic = topic("certified", "1");
+    let (servers, authority) = (
+        variable("TIDEGATE_KAFKA_CERTIFIED"),
+        variable("TIDEGATE_AUTHORITY"),
+    );
+    let (store, password) = (
+        variable("TIDEGATE_CLIENT_STORE"),
+        variable("TIDEGATE_STORE_PASSWORD"),
+    );
+    let trust = [
+        ("bootstrapServers", servers.as_str()),
+        ("kafka.security.protocol", "SSL"),
+        ("kafka.ssl.ca.location", authority.as_str()),
+    ];
+    let own = [
+        ("kafka.ssl.keystore.location", store.as_str()),
+        ("kafka.ssl.keystore.password", password.as_str()),
+    ];
+    let pairs: Vec<_> = trust.into_iter().chain(own).collect();
+    let target = [("topic", topic.as_str())];
+    let given = target.into_iter().chain(pairs.iter().copied());
+    let (options, rest) = KafkaSinkOptions::take(given, "").unwrap();
+    assert!(rest.is_empty(), "{rest:?}");
+    let (encoder, _) = Encoder::take([("key", "id")], None).unwrap();
+    let mut sink = KafkaSink::new(&options, encoder).unwrap();
+    sink.send(&ids(0, 5)).unwrap();
+    sink.flush().unwrap();
+    assert_eq!(read_up(&mut sealed(&topic, &pairs)).0.len(), 5);
+    let error = refusal(sealed(&topic, &trust));
+    assert!(error.to_lowercase().contains("certificate"), "{error}");
+}
+
+#[test]
+#[ignore = "needs a broker"]
+fn on_a_real_broker_a_registry_is_trusted_as_the_options_say() {
+    let address = variable("TIDEGATE_REGISTRY_SEALED");
+    let authority = variable("TIDEGATE_AUTHORITY");
+    let rows = ids(0, 2);
+    let encoded = |trust: Option<(&str, &str)>| {
+        let own = [("schemaRegistry", address.as_str())];
+        let given = own.into_iter().chain(trust);
+        let (options, ..) = LiveOptions::take(given).unwrap();
+        let mut encoder = AvroEncoder::new(&options, "trusted")?;
+        crate::live::ValueEncoder::encode(&mut encoder, &rows, "a sink")
+    };
+    let values = encoded(Some(("schemaRegistry.ca", &authority))).unwrap();
+    assert!(values.get(1).is_some());
+    let begun = Instant::now();
+    let error = encoded(None).err().unwrap().to_string();
+    assert!(error.contains("certificate"), "{error}");
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{error}: said late"
+    );
+}
+
 fn ids(from: i64, to: i64) -> RecordBatch {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(from..to));
     RecordBatch::try_from_iter([("id", ids)]).unwrap()

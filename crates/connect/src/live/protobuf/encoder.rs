@@ -62,10 +62,9 @@ impl ProtobufEncoder {
             let text = std::fs::read_to_string(file);
             text.map_err(|error| ConnectError::from_io(file.to_owned(), error))
         });
-        let credentials = options.registry_credentials.clone();
         Ok(Self {
             schemas: Schemas::Registry {
-                registry: Box::new(Registry::new(address, credentials)?),
+                registry: Box::new(Registry::new(address, options)?),
                 subject: format!("{topic}-value"),
                 own: own.transpose()?,
             },

@@ -65,10 +65,7 @@ impl ProtobufCodec {
             (Some(path), _) => {
                 Schemas::Given(from_file(Path::new(path), options.message_name.as_deref())?)
             }
-            (None, Some(address)) => {
-                let credentials = options.registry_credentials.clone();
-                Schemas::Registry(Box::new(Registry::new(address, credentials)?))
-            }
+            (None, Some(address)) => Schemas::Registry(Box::new(Registry::new(address, options)?)),
             (None, None) => {
                 return Err(wrong(
                     "the format protobuf",
