@@ -128,6 +128,13 @@ impl Tree {
     }
 }
 
+/// The memory of a process that is there, in bytes; 0 if it is not.
+pub fn resident_bytes(process: u32) -> u64 {
+    processes()
+        .get(&process)
+        .map_or(0, |stat| stat.resident_bytes)
+}
+
 fn processes() -> BTreeMap<u32, Stat> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries

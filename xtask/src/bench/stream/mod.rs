@@ -3,12 +3,14 @@
 //!
 //! Two jobs beside the peers: one-minute tumbling windows by merchant, and ten-minute windows each minute by country.
 //! No row is later than the watermark's delay, so that all contestants must have the same closed windows, which are
-//! compared with DuckDB's. How cost grows is in [`growth`], and what records of a real broker cost in [`kafka`].
+//! compared with DuckDB's. How cost grows is in [`growth`], what records of a real broker cost in [`kafka`], and whether a
+//! run can go on for long in [`soak`].
 
 mod events;
 mod growth;
 mod job;
 mod kafka;
+mod soak;
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +44,12 @@ pub struct Arguments {
     /// From a real Kafka through the gate into a table, beside a consumer that only counts
     #[arg(long, conflicts_with_all = ["peers", "growth"])]
     kafka: bool,
+    /// Follow a topic for so many minutes, and see whether memory stays flat
+    #[arg(long, value_name = "MINUTES", conflicts_with_all = ["peers", "growth", "kafka"])]
+    soak: Option<u64>,
+    /// Records a second of `--soak`
+    #[arg(long, default_value_t = 20_000)]
+    rate: u64,
     /// Stop a contestant after so many seconds
     #[arg(long, default_value_t = 900)]
     seconds_max: u64,
@@ -119,10 +127,11 @@ pub fn run(arguments: &Arguments, places: &Places) -> Result<(), Failure> {
         repetitions: arguments.common.repetitions,
         seconds_max: arguments.seconds_max,
     };
-    let text = match (arguments.growth, arguments.kafka) {
-        (true, _) => growth::measure(&setting, arguments.rows)?,
-        (_, true) => kafka::measure(&setting, arguments.rows)?,
-        _ => beside_peers(&setting, arguments)?,
+    let text = match arguments.soak {
+        Some(minutes) => soak::measure(&setting, minutes, arguments.rate)?,
+        None if arguments.growth => growth::measure(&setting, arguments.rows)?,
+        None if arguments.kafka => kafka::measure(&setting, arguments.rows)?,
+        None => beside_peers(&setting, arguments)?,
     };
     arguments.common.publish(&text)?;
     std::fs::remove_dir_all(&setting.work).map_err(Failure::file("remove", &setting.work))
