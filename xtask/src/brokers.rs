@@ -29,6 +29,7 @@ pub fn run(places: &Places) -> Result<(), Failure> {
             .env("TIDEGATE_REGISTRY", &registry.address)
             .env("TIDEGATE_REGISTRY_SEALED", &registry.sealed)
             .env("TIDEGATE_AUTHORITY", &certificates.authority)
+            .env("TIDEGATE_OTHER_AUTHORITY", &certificates.other)
             .env("TIDEGATE_CLIENT_STORE", &certificates.client)
             .env("TIDEGATE_STORE_PASSWORD", STORE_PASSWORD)
             .env("TIDEGATE_KAFKA_USER", USER)

@@ -149,6 +149,8 @@ pub struct Certificates {
     pub authority: PathBuf,
     /// What the client shows, with its key (PKCS#12).
     pub client: PathBuf,
+    /// What it shows, without the key: no authority of servers.
+    pub other: PathBuf,
     server: PathBuf,
     /// The client's, as servers take it.
     trusted: PathBuf,
@@ -191,6 +193,7 @@ impl Certificates {
         Ok(Self {
             authority,
             client,
+            other: shown,
             server,
             trusted,
             _folder: folder,

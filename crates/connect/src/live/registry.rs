@@ -221,7 +221,7 @@ impl Registry {
                     return Err(ConnectError::Live {
                         source_name: format!("the Schema Registry {}", self.address),
                         message,
-                        help: "name the authority's PEM file with schemaRegistry.ca".to_owned(),
+                        help: "if it is that the machine does not know its authority, name that one's PEM file with schemaRegistry.ca".to_owned(),
                     });
                 }
                 Err(message) => message,
@@ -256,11 +256,10 @@ impl Registry {
             request = request.basic_auth(user, Some(password));
         }
         let asked = async {
-            let answer = request.send().await.map_err(|error| explained(&error))?;
+            let answer = request.send().await.map_err(explained)?;
             let status = answer.status();
             let text = answer.text().await;
-            text.map(|text| (status, text))
-                .map_err(|error| explained(&error))
+            text.map(|text| (status, text)).map_err(explained)
         };
         // On a thread with a runtime of its own: the calling one may belong to another, which allows neither to wait nor
         // to drop one. Questions are few.
@@ -273,8 +272,10 @@ impl Registry {
     }
 }
 
-/// An error with its causes.
-fn explained(error: &dyn std::error::Error) -> String {
+/// An error with its causes, but without the address, which is known.
+fn explained(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let error: &dyn std::error::Error = &error;
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

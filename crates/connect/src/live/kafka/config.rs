@@ -44,7 +44,7 @@ pub(super) fn common(servers: &str, settings: &BTreeMap<String, String>) -> Resu
         .set("reconnect.backoff.max.ms", "2000")
         .set("receive.message.max.bytes", "2000000000")
         // OpenSSL is our own, and does not know where this machine keeps its authorities.
-        .set("ssl.ca.location", "probe")
+        .set("ssl.ca.location", authorities())
         .set_log_level(RDKafkaLogLevel::Warning);
     for (name, value) in settings {
         let unknown = OF_JAVA.iter().find(|(java, _)| java == name);
@@ -68,6 +68,11 @@ pub(super) fn common(servers: &str, settings: &BTreeMap<String, String>) -> Resu
         }
     }
     Ok(config)
+}
+
+/// Where the authorities are that the machine trusts: as the environment says, or where they usually are.
+fn authorities() -> String {
+    std::env::var("SSL_CERT_FILE").unwrap_or_else(|_| "probe".to_owned())
 }
 
 /// A consumer.
@@ -109,6 +114,14 @@ pub(super) fn consumer(options: &LiveOptions) -> Result<ClientConfig> {
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "error");
     Ok(config)
+}
+
+/// Whether librdkafka has said that it is not let in, or lets nobody in: that does not pass by itself.
+pub(super) fn is_refusal(said: &str) -> bool {
+    let lower = said.to_lowercase();
+    ["authentication", "certificate"]
+        .iter()
+        .any(|word| lower.contains(word))
 }
 
 /// A setting that librdkafka does not take.

@@ -278,9 +278,42 @@ fn on_a_real_broker_what_is_sealed_is_read_by_whom_it_trusts() {
     assert_eq!(read_up(&mut sealed(&topic, &right)).0.len(), 3);
     let error = refusal(sealed(&topic, &login(&password)));
     assert!(error.contains("ssl.ca.location"), "{error}");
+    let other = variable("TIDEGATE_OTHER_AUTHORITY");
+    let distrust = ("kafka.ssl.ca.location", other.as_str());
+    let distrusting: Vec<_> = login(&password).into_iter().chain([distrust]).collect();
+    let error = refusal(sealed(&topic, &distrusting));
+    assert!(error.contains("ssl.ca.location"), "{error}");
     let wrong: Vec<_> = login("wrong").into_iter().chain([trust]).collect();
     let error = refusal(sealed(&topic, &wrong));
     assert!(error.to_lowercase().contains("auth"), "{error}");
+    for settings in [&wrong, &distrusting, &login(&password).to_vec()] {
+        let begun = Instant::now();
+        let error = sealed_sink(&topic, settings).and_then(|mut sink| {
+            sink.send(&ids(0, 1))?;
+            sink.flush()
+        });
+        let error = error.unwrap_err().to_string();
+        let lower = error.to_lowercase();
+        assert!(
+            lower.contains("auth") || lower.contains("ssl.ca.location"),
+            "{error}"
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "{error}: said late"
+        );
+    }
+}
+
+/// A sink with such settings.
+fn sealed_sink(topic: &str, settings: &[(&str, &str)]) -> crate::Result<KafkaSink> {
+    let given = [("topic", topic)]
+        .into_iter()
+        .chain(settings.iter().copied());
+    let (options, rest) = KafkaSinkOptions::take(given, "")?;
+    assert!(rest.is_empty(), "{rest:?}");
+    let (encoder, _) = Encoder::take([("key", "id")], None)?;
+    KafkaSink::new(&options, encoder)
 }
 
 #[test]
@@ -305,12 +338,7 @@ fn on_a_real_broker_a_certificate_is_shown_and_asked_for() {
         ("kafka.ssl.keystore.password", password.as_str()),
     ];
     let pairs: Vec<_> = trust.into_iter().chain(own).collect();
-    let target = [("topic", topic.as_str())];
-    let given = target.into_iter().chain(pairs.iter().copied());
-    let (options, rest) = KafkaSinkOptions::take(given, "").unwrap();
-    assert!(rest.is_empty(), "{rest:?}");
-    let (encoder, _) = Encoder::take([("key", "id")], None).unwrap();
-    let mut sink = KafkaSink::new(&options, encoder).unwrap();
+    let mut sink = sealed_sink(&topic, &pairs).unwrap();
     sink.send(&ids(0, 5)).unwrap();
     sink.flush().unwrap();
     assert_eq!(read_up(&mut sealed(&topic, &pairs)).0.len(), 5);

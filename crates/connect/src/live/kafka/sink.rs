@@ -161,6 +161,7 @@ impl KafkaSink {
     /// Asks until there is an answer, or for too long.
     fn retried<T>(&self, question: impl Fn() -> KafkaResult<T>) -> Result<T> {
         let begun = Instant::now();
+        self.reports.said.lock().clear();
         loop {
             let error = match question() {
                 Ok(answer) => return Ok(answer),
@@ -189,8 +190,11 @@ impl KafkaSink {
             if !passing {
                 return Err(self.failed(&error));
             }
+            let said = self.reports.said.lock().clone();
+            if config::is_refusal(&said) {
+                return Err(self.told(RDKafkaErrorCode::Authentication, &said));
+            }
             if begun.elapsed() > PATIENCE {
-                let said = self.reports.said.lock();
                 return Err(ConnectError::Unreachable {
                     source_name: self.name.clone(),
                     message: format!("{error} ({said})"),

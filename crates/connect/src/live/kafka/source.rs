@@ -109,11 +109,7 @@ impl KafkaSource {
                 Err(error) => error,
             };
             self.listen();
-            let lower = self.said.to_lowercase();
-            if ["authentication", "certificate"]
-                .iter()
-                .any(|word| lower.contains(word))
-            {
+            if config::is_refusal(&self.said) {
                 return Err(self.cluster.failed(&self.said));
             }
             if begun.elapsed() > CONNECT {
