@@ -144,6 +144,21 @@ impl Lake {
     }
 }
 
+/// How many of the files, which are put in the order of their sizes, are worth writing anew: one that is more than twice as
+/// large as all smaller ones together waits for more of them. So a row is written anew a few times, as a table grows, and
+/// not each time that small files have gathered.
+fn worthwhile(files: &mut [Arc<TableFile>]) -> usize {
+    files.sort_by_key(|file| file.bytes());
+    let (mut smaller, mut count) = (0_u64, 0);
+    for (at, file) in files.iter().enumerate() {
+        if file.bytes() <= smaller.saturating_mul(2) {
+            count = at + 1;
+        }
+        smaller += file.bytes();
+    }
+    count
+}
+
 /// The files to be put together: by folder, as many as give a file of `most` bytes.
 fn bins(
     files: Vec<Arc<TableFile>>,
@@ -173,6 +188,8 @@ fn bins(
         if files.len() < small_files_min.max(2) {
             continue;
         }
+        let count = worthwhile(&mut files);
+        files.truncate(count);
         // Oldest first, so that rows of one time stay together.
         files.sort_by(|a, b| (a.modified_ms(), a.path()).cmp(&(b.modified_ms(), b.path())));
         let mut bin: Vec<Arc<TableFile>> = Vec::new();

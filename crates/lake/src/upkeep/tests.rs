@@ -22,6 +22,26 @@ fn always() -> OptimizeOptions {
 }
 
 #[tokio::test]
+async fn a_file_that_is_larger_than_all_others_together_waits() {
+    let (_folder, lake) = lake().await;
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(
+        (0..20_000_i64).map(|id| id.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64)),
+    ));
+    append(&lake, "t", &batch([("id", ids)])).await;
+    let one = |id: i64| batch([("id", Arc::new(Int64Array::from(vec![id])) as ArrayRef)]);
+    for id in 0..4 {
+        append(&lake, "t", &one(id)).await;
+    }
+    let done = lake.optimize(&name("t"), &always()).await.unwrap();
+    assert_eq!((done.removed, done.added), (4, 1));
+    // Nor is there anything to do while only these two are there.
+    let done = lake.optimize(&name("t"), &always()).await.unwrap();
+    assert_eq!(done, Optimized::default());
+    let table = lake.table(&name("t")).await.unwrap().unwrap();
+    assert_eq!(table.rows().await.unwrap(), Some(20_004));
+}
+
+#[tokio::test]
 async fn small_files_are_put_together() {
     let (folder, lake) = lake().await;
     for id in 0..6 {

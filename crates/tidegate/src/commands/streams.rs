@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// What is shown of `system.streams`.
-const SHOWN: &str = "SELECT `table`, status, rows_per_second AS `rows/s`, rows_total AS rows, lag, watermark, \
+const SHOWN: &str = "SELECT `table`, status, CAST(round(rows_per_second) AS BIGINT) AS `rows/s`, rows_total AS rows, lag, watermark, \
      state_rows, state_bytes, late, quarantined, epoch, updated FROM system.streams ORDER BY `table`";
 
 /// Runs the command.

@@ -51,8 +51,7 @@ struct Sample {
     state_bytes: u64,
     /// Of the tables, their logs and the states of flows.
     table_files: u64,
-    /// Of the topic and of the run.
-    own_files: u64,
+    topic_files: u64,
 }
 
 /// A process that ends with this value.
@@ -128,8 +127,8 @@ fn feed(
                 pushed,
                 resident_bytes: measure::resident_bytes(following.0.id()),
                 state_bytes: state_bytes(setting, folder)?,
-                table_files: files(&folder.join("lake")),
-                own_files: files(&folder.join(".tidegate")),
+                table_files: files(&folder.join(".tidegate/warehouse")),
+                topic_files: files(&folder.join(".tidegate/topics")),
             });
         }
         std::thread::sleep(PUSH);
@@ -192,7 +191,7 @@ fn text(samples: &[Sample], minutes: u64, rate: u64) -> String {
                 report::megabytes(sample.resident_bytes),
                 report::megabytes(sample.state_bytes),
                 sample.table_files.to_string(),
-                sample.own_files.to_string(),
+                sample.topic_files.to_string(),
             ]
         })
         .collect();
@@ -202,7 +201,7 @@ fn text(samples: &[Sample], minutes: u64, rate: u64) -> String {
         "memory MB",
         "state MB",
         "files of tables",
-        "of topic and run",
+        "of the topic",
     ];
     let slope = slope(&samples[samples.len() / 3..]);
     format!(
